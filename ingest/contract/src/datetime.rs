@@ -1,0 +1,186 @@
+//! ISO 8601 timestamps to microseconds since 1970 UTC, and back.
+//!
+//! Defender sends 0 to 7 fractional digits within one table, some fields without a zone. What microseconds cannot hold
+//! is cut off, never rounded, so that order and day of an event stay what they were.
+
+/// Microseconds of one second.
+pub const SECOND_US: i64 = 1_000_000;
+/// Microseconds of one day.
+pub const DAY_US: i64 = 86_400 * SECOND_US;
+
+/// Reads `YYYY-MM-DD`, optionally followed by `T` or a blank and `hh:mm[:ss[.fraction]]`, optionally by `Z` or an
+/// offset `±hh[:]mm`. Without a zone the time is UTC. `None` if the text is anything else or no such date exists.
+pub fn parse_iso(text: &str) -> Option<i64> {
+    let bytes = text.as_bytes();
+    if bytes.len() < 10 || bytes[4] != b'-' || bytes[7] != b'-' {
+        return None;
+    }
+    let year = digits(&bytes[..4])?;
+    let month = digits(&bytes[5..7])?;
+    let day = digits(&bytes[8..10])?;
+    if year < 1 || !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
+        return None;
+    }
+    let midnight = days_from_civil(year, month, day) * DAY_US;
+    if bytes.len() == 10 {
+        return Some(midnight);
+    }
+    if !matches!(bytes[10], b'T' | b't' | b' ') || bytes.len() < 16 || bytes[13] != b':' {
+        return None;
+    }
+    let hour = digits(&bytes[11..13])?;
+    let minute = digits(&bytes[14..16])?;
+    let mut rest = &bytes[16..];
+    let mut second = 0;
+    let mut micros = 0;
+    if rest.first() == Some(&b':') {
+        second = digits(rest.get(1..3)?)?;
+        rest = &rest[3..];
+        if rest.first() == Some(&b'.') {
+            let length = rest[1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if length == 0 {
+                return None;
+            }
+            let mut scale = 100_000;
+            for byte in rest[1..=length].iter().take(6) {
+                micros += i64::from(byte - b'0') * scale;
+                scale /= 10;
+            }
+            rest = &rest[1 + length..];
+        }
+    }
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let time = ((hour * 60 + minute) * 60 + second) * SECOND_US + micros;
+    Some(midnight + time - zone_offset(rest)?)
+}
+
+/// Prints `YYYY-MM-DDThh:mm:ss.fffffffZ`: seven fractional digits, as KQL prints datetimes.
+pub fn format_iso(micros: i64) -> String {
+    let days = micros.div_euclid(DAY_US);
+    let in_day = micros.rem_euclid(DAY_US);
+    let (year, month, day) = civil_from_days(days);
+    let (seconds, fraction) = (in_day / SECOND_US, in_day % SECOND_US);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}0Z")
+}
+
+/// Prints the day as `YYYY-MM-DD`.
+pub fn format_date(micros: i64) -> String {
+    let (year, month, day) = civil_from_days(micros.div_euclid(DAY_US));
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+fn zone_offset(zone: &[u8]) -> Option<i64> {
+    let (sign, hours_minutes) = match zone {
+        [] | [b'Z' | b'z'] => return Some(0),
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = match hours_minutes {
+        [_, _] => (digits(hours_minutes)?, 0),
+        [_, _, b':', minutes @ ..] | [_, _, minutes @ ..] if minutes.len() == 2 => {
+            (digits(&hours_minutes[..2])?, digits(minutes)?)
+        }
+        _ => return None,
+    };
+    (hours <= 14 && minutes <= 59).then(|| sign * (hours * 60 + minutes) * 60 * SECOND_US)
+}
+
+fn digits(bytes: &[u8]) -> Option<i64> {
+    bytes.iter().try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days since 1970-01-01 in the proleptic Gregorian calendar
+/// (http://howardhinnant.github.io/date_algorithms.html, `days_from_civil`).
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+/// The reverse of [`days_from_civil`] (same source, `civil_from_days`).
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_form_of_the_stream_is_read() {
+        let noon = parse_iso("2026-07-22T12:00:00Z").expect("a date");
+        for (text, micros) in [
+            ("2026-07-22T12:00:00", 0),
+            ("2026-07-22 12:00:00Z", 0),
+            ("2026-07-22T12:00:00.1Z", 100_000),
+            ("2026-07-22T12:00:00.123Z", 123_000),
+            ("2026-07-22T12:00:00.1234567Z", 123_456),
+            ("2026-07-22T12:00:00.9999999Z", 999_999),
+            ("2026-07-22T14:30:00+02:30", 0),
+            ("2026-07-22T09:00:00-0300", 0),
+            ("2026-07-22T12:00Z", 0),
+        ] {
+            assert_eq!(parse_iso(text), Some(noon + micros), "{text}");
+        }
+        assert_eq!(parse_iso("1601-01-01T00:00:00Z"), Some(-11_644_473_600 * SECOND_US));
+        assert_eq!(parse_iso("1970-01-01"), Some(0));
+    }
+
+    #[test]
+    fn what_is_no_date_is_refused() {
+        for text in [
+            "",
+            "2026",
+            "2026-02-29",
+            "2026-13-01",
+            "2026-01-01X",
+            "2026-01-01T25:00:00Z",
+            "2026-01-01T00:00:00.Z",
+            "2026-01-01T00:00:00+2",
+            "0000-01-01",
+            "2026-01-01T00:00:0",
+            "2026-01-01T00:00:00Zjunk",
+            "२०२६-01-01",
+        ] {
+            assert_eq!(parse_iso(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn printing_and_reading_are_inverse(micros in -62_135_596_800_000_000_i64..253_402_300_800_000_000) {
+            prop_assert_eq!(parse_iso(&format_iso(micros)), Some(micros));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,40}") {
+            let _ = parse_iso(&text);
+        }
+    }
+}

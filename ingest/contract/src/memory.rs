@@ -1,0 +1,198 @@
+//! One budget in bytes for everything that is in flight between source and acknowledgement.
+//!
+//! A source *waits* for room ([`MemoryBudget::reserve`]) before it reads on. The stages behind it never wait: what
+//! they make out of bytes that are already in flight is *charged* at once ([`MemoryBudget::charge`]) and may pass the
+//! limit for a moment, since to wait there could wait for itself. So the limit stops the intake, and the overshoot is
+//! bounded by what one raw batch per worker decodes to.
+//!
+//! A sink that holds rows back to write larger files listens to [`MemoryBudget::pressure`] and writes early when a
+//! source is waiting.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// A shared, bounded count of bytes in flight. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct MemoryBudget {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    limit: usize,
+    used: AtomicUsize,
+    waiting: AtomicUsize,
+    freed: Notify,
+    pressure: Notify,
+}
+
+/// Bytes held against a [`MemoryBudget`] until dropped.
+#[derive(Debug)]
+pub struct Permit {
+    budget: MemoryBudget,
+    bytes: usize,
+}
+
+impl MemoryBudget {
+    /// A budget of `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                limit,
+                used: AtomicUsize::new(0),
+                waiting: AtomicUsize::new(0),
+                freed: Notify::new(),
+                pressure: Notify::new(),
+            }),
+        }
+    }
+
+    /// Waits until `bytes` fit under the limit, then holds them.
+    ///
+    /// A single request larger than the whole budget passes when nothing else is held, so that one huge record slows
+    /// the stream instead of stopping it. Cancel-safe: a dropped future holds nothing.
+    pub async fn reserve(&self, bytes: usize) -> Permit {
+        if let Some(permit) = self.try_reserve(bytes) {
+            return permit;
+        }
+        let _waiting = Waiting::enter(&self.inner);
+        loop {
+            let freed = self.inner.freed.notified();
+            tokio::pin!(freed);
+            // Registered before the look, or a release between the two would be missed.
+            freed.as_mut().enable();
+            if let Some(permit) = self.try_reserve(bytes) {
+                return permit;
+            }
+            self.inner.pressure.notify_waiters();
+            freed.await;
+        }
+    }
+
+    /// Holds `bytes` if they fit now.
+    pub fn try_reserve(&self, bytes: usize) -> Option<Permit> {
+        let fits = |used: usize| used == 0 || used.saturating_add(bytes) <= self.inner.limit;
+        self.inner
+            .used
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| fits(used).then(|| used + bytes))
+            .ok()
+            .map(|_| Permit { budget: self.clone(), bytes })
+    }
+
+    /// Holds `bytes` at once, past the limit if need be. For stages behind the source.
+    pub fn charge(&self, bytes: usize) -> Permit {
+        self.inner.used.fetch_add(bytes, Ordering::AcqRel);
+        Permit { budget: self.clone(), bytes }
+    }
+
+    /// Bytes held now.
+    pub fn used(&self) -> usize {
+        self.inner.used.load(Ordering::Acquire)
+    }
+
+    /// The limit in bytes.
+    pub fn limit(&self) -> usize {
+        self.inner.limit
+    }
+
+    /// Whether some source waits for room right now.
+    pub fn is_under_pressure(&self) -> bool {
+        self.inner.waiting.load(Ordering::Acquire) > 0
+    }
+
+    /// Completes when a source starts to wait for room (at once if one waits already).
+    pub async fn pressure(&self) {
+        let notified = self.inner.pressure.notified();
+        tokio::pin!(notified);
+        notified.as_mut().enable();
+        if !self.is_under_pressure() {
+            notified.await;
+        }
+    }
+
+    fn release(&self, bytes: usize) {
+        self.inner.used.fetch_sub(bytes, Ordering::AcqRel);
+        self.inner.freed.notify_waiters();
+    }
+}
+
+impl Permit {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Changes what is held, without waiting. A sink shrinks the permit once rows are encoded.
+    pub fn resize(&mut self, bytes: usize) {
+        if bytes > self.bytes {
+            self.budget.inner.used.fetch_add(bytes - self.bytes, Ordering::AcqRel);
+        } else if bytes < self.bytes {
+            self.budget.release(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.budget.release(self.bytes);
+    }
+}
+
+struct Waiting<'a>(&'a Inner);
+
+impl<'a> Waiting<'a> {
+    fn enter(inner: &'a Inner) -> Self {
+        inner.waiting.fetch_add(1, Ordering::AcqRel);
+        Self(inner)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn reserve_waits_until_bytes_are_released() {
+        let budget = MemoryBudget::new(100);
+        let held = budget.reserve(80).await;
+        assert!(tokio::time::timeout(Duration::from_secs(1), budget.reserve(30)).await.is_err());
+        assert!(!budget.is_under_pressure(), "a cancelled wait leaves no pressure behind");
+        let waiter = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.reserve(30).await.bytes() }
+        });
+        budget.pressure().await;
+        drop(held);
+        assert_eq!(waiter.await.expect("waiter ends"), 30);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_request_over_the_whole_budget_passes_alone() {
+        let budget = MemoryBudget::new(10);
+        let permit = budget.reserve(50).await;
+        assert!(budget.try_reserve(1).is_none());
+        drop(permit);
+        assert!(budget.try_reserve(1).is_some());
+    }
+
+    #[test]
+    fn charge_and_resize_are_counted() {
+        let budget = MemoryBudget::new(10);
+        let mut permit = budget.charge(40);
+        permit.resize(5);
+        assert_eq!(budget.used(), 5);
+        permit.resize(7);
+        assert_eq!(budget.used(), 7);
+    }
+}

@@ -1,0 +1,1 @@
+//! Sources and decoders: raw records in, columnar batches out.

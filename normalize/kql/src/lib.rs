@@ -1,0 +1,1 @@
+//! KQL over Arrow batches: syntax, binder, typed program

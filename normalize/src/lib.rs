@@ -1,0 +1,1 @@
+//! Mappings in KQL from raw tables to the ASIM schemas

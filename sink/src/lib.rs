@@ -1,0 +1,1 @@
+//! Where batches end: the Delta lake and the Sentinel workspace

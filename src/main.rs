@@ -1,0 +1,5 @@
+//! Weir.
+use mimalloc::MiMalloc;
+#[global_allocator]
+static GLOBAL: MiMalloc = MiMalloc;
+fn main() {}
