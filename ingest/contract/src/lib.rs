@@ -15,3 +15,4 @@ pub mod position;
 pub mod schema;
 pub mod secret;
 pub mod units;
+pub mod yaml;

@@ -8,9 +8,12 @@
 //! A sink that holds rows back to write larger files listens to [`MemoryBudget::pressure`] and writes early when a
 //! source is waiting.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arrow::array::ArrayData;
+use arrow::record_batch::RecordBatch;
 use tokio::sync::Notify;
 
 /// A shared, bounded count of bytes in flight. Cloning shares it.
@@ -118,6 +121,26 @@ impl MemoryBudget {
     }
 }
 
+/// Bytes that `rows` keep alive, each buffer counted once however many columns share it.
+///
+/// [`RecordBatch::get_array_memory_size`] would count a buffer of JSON text again for every column that views into it.
+pub fn unique_bytes(rows: &RecordBatch) -> usize {
+    let mut seen = HashSet::new();
+    rows.columns().iter().map(|column| count_buffers(&column.to_data(), &mut seen)).sum()
+}
+
+fn count_buffers(data: &ArrayData, seen: &mut HashSet<usize>) -> usize {
+    let nulls = data.nulls().map(|nulls| nulls.buffer());
+    let own: usize = data
+        .buffers()
+        .iter()
+        .chain(nulls)
+        .filter(|buffer| seen.insert(buffer.data_ptr().as_ptr() as usize))
+        .map(|buffer| buffer.capacity())
+        .sum();
+    own + data.child_data().iter().map(|child| count_buffers(child, seen)).sum::<usize>()
+}
+
 impl Permit {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
@@ -184,6 +207,16 @@ mod tests {
         assert!(budget.try_reserve(1).is_none());
         drop(permit);
         assert!(budget.try_reserve(1).is_some());
+    }
+
+    #[test]
+    fn a_shared_buffer_is_counted_once() {
+        use arrow::array::{Array, ArrayRef, StringViewArray};
+        let text: ArrayRef = Arc::new(StringViewArray::from(vec!["a text that is too long to be inlined"; 10]));
+        let one = RecordBatch::try_from_iter([("a", text.clone())]).expect("one column");
+        let two = RecordBatch::try_from_iter([("a", text.clone()), ("b", text.slice(0, 10))]).expect("two columns");
+        assert_eq!(unique_bytes(&one), unique_bytes(&two));
+        assert!(unique_bytes(&one) >= 160);
     }
 
     #[test]
