@@ -18,6 +18,8 @@ pub enum Framing {
     Lines,
     /// CSV with a header: the payload's first line names the columns (a source repeats it in each record).
     Csv,
+    /// Each payload is a piece of a record that is larger than the source may hold: to be refused, not read.
+    Oversized,
 }
 
 /// Bytes as received, with their position.
@@ -27,7 +29,8 @@ pub struct RawRecord {
     pub payload: Bytes,
     /// Index into the `ranges` of the batch's origin: the partition that it came from.
     pub partition: u32,
-    /// The record's own offset; for [`Framing::Lines`] the position of the payload's first byte.
+    /// The record's own offset; for [`Framing::Lines`] the position of the payload's first byte, for
+    /// [`Framing::Csv`] that of the first row behind the header.
     pub offset: Offset,
 }
 

@@ -1,0 +1,509 @@
+//! Raw records to typed Arrow rows.
+//!
+//! A [`Decoder`] copies the payloads of a raw batch into one buffer, the chunk. simd-json parses each document there,
+//! unescaping strings in place, and the rows' text columns are views into that same buffer: no string is copied or
+//! allocated. The original bytes stay beside it until the batch is decoded: numbers and nested values are taken from
+//! them as they were written, and refused records keep them.
+//!
+//! One raw batch gives one batch per table. A document that cannot be parsed whole is split into its records, so that
+//! one damaged record does not take its neighbours with it. Decoding is pure computation: it runs on any thread, and
+//! many at once.
+
+mod columns;
+mod csv;
+mod json;
+mod route;
+mod table;
+mod values;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::buffer::Buffer;
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use simd_json::{Buffers, ErrorType, INPUT_PADDING, Tape};
+use weir_contract::ack::Ack;
+use weir_contract::batch::{Batch, Framing, RawBatch, RawRecord, RowKind};
+use weir_contract::dead_letter::{DEAD_LETTERS, DeadLetter, Stage};
+use weir_contract::memory::MemoryBudget;
+use weir_contract::position::{Offset, Origin};
+
+use crate::decode::columns::ChunkBase;
+use crate::decode::csv::{Header, Row};
+use crate::decode::json::{Document, Item, Object, add_unknown, join_halves};
+use crate::decode::route::{Route, Router};
+use crate::decode::table::{Field, MissingTime, TableBuilder, UnknownTableBuilder};
+use crate::decode::values::{Value, Written};
+use crate::json_text::{MAX_DEPTH, compact_into, parts, without_lone_surrogates};
+use crate::metrics::IngestMetrics;
+use crate::schema::{RawTable, RawTables};
+
+pub use route::UNROUTED;
+pub use table::{RAW_RECORD, unknown_table_schema};
+
+/// Largest sum of payloads in one raw batch. Views hold 32-bit positions; text that must be rewritten may grow sixfold.
+pub const MAX_CHUNK_BYTES: usize = 512 << 20;
+
+/// How often a damaged document is split: lines or array elements in a message, and the records of each.
+const SPLITS: usize = 2;
+
+/// Keys under which records of unknown tables were seen to hold their time.
+const TIME_KEYS: [&str; 5] = ["TimeGenerated", "Timestamp", "time", "eventTime", "timestamp"];
+
+/// Turns raw batches into typed rows. Shared by all threads that decode.
+#[derive(Debug)]
+pub struct Decoder {
+    router: Router,
+    metrics: IngestMetrics,
+}
+
+/// What became of a raw batch.
+#[derive(Debug)]
+pub struct Decoded {
+    /// Rows, one batch per table, of kind [`RowKind::Raw`] or [`RowKind::Unknown`]; each holds a part of the
+    /// acknowledgement.
+    pub batches: Vec<Batch>,
+    /// The refused records, in order. The caller writes them and holds `ack` until they are durable.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Where the batch came from.
+    pub origin: Arc<Origin>,
+    /// The part of the acknowledgement that no batch holds; to be answered last.
+    pub ack: Ack,
+    /// Records found: rows of all batches plus dead letters.
+    pub records: u64,
+}
+
+impl Decoder {
+    /// A decoder for `tables`.
+    pub fn new(tables: Arc<RawTables>, metrics: IngestMetrics) -> Self {
+        Self { router: Router::new(tables), metrics }
+    }
+
+    /// Decodes `raw`: every record becomes a row or a dead letter, never an error.
+    ///
+    /// Rows are in input order within their table. Their bytes are charged to `budget`; those of `raw` are released.
+    pub fn decode(&self, raw: RawBatch, budget: &MemoryBudget) -> Decoded {
+        let started = Instant::now();
+        let mut work = Work {
+            router: &self.router,
+            origin: &raw.origin,
+            default_table: raw.default_table.as_deref(),
+            tables: Vec::new(),
+            unknown_tables: Vec::new(),
+            letters: Vec::new(),
+            refused_bytes: 0,
+            buffers: Buffers::with_max_depth(16 << 10, MAX_DEPTH),
+            tape: Tape::null().reset(),
+            bytes: raw.bytes(),
+        };
+        let chunk = work.read(&raw.records, raw.framing);
+        let Work { mut tables, unknown_tables, letters, refused_bytes, bytes, .. } = work;
+
+        let source = raw.origin.source.as_ref();
+        let mut batches = Vec::with_capacity(tables.len() + unknown_tables.len());
+        let mut records = letters.len() as u64;
+        let chunk = Buffer::from_vec(chunk);
+        let mut push = |table: &Arc<str>, kind, raw_bytes: u64, (rows, held): (RecordBatch, usize)| {
+            records += rows.num_rows() as u64;
+            self.metrics.records.with_label_values(&[source, table]).inc_by(rows.num_rows() as u64);
+            self.metrics.bytes.with_label_values(&[source, table]).inc_by(raw_bytes);
+            let (table, origin) = (Arc::clone(table), Arc::clone(&raw.origin));
+            batches.push(Batch {
+                table,
+                kind,
+                rows,
+                origin,
+                raw_bytes,
+                ack: raw.ack.split(),
+                permit: budget.charge(held),
+            });
+        };
+        tables.retain(|table| table.rows() > 0);
+        for builder in tables {
+            let (table, raw_bytes) = (builder.table().clone(), builder.raw_bytes);
+            let name = table.name();
+            for (counter, values) in [
+                (&self.metrics.unknown_columns, builder.unknown_values),
+                (&self.metrics.mistyped_values, builder.mistyped_values),
+            ] {
+                if values > 0 {
+                    counter.with_label_values(&[name]).inc_by(values);
+                }
+            }
+            let (rows, held) = builder.finish(&chunk).expect("views were made from valid text of the chunk");
+            // Each table keeps the whole chunk alive; its share is charged, so that the sum is the chunk.
+            let share = chunk.len() as u64 * raw_bytes / (bytes as u64).max(1);
+            push(name, RowKind::Raw, raw_bytes, (rows, held + share as usize));
+        }
+        for builder in unknown_tables {
+            let (name, raw_bytes) = (builder.name.clone(), builder.raw_bytes);
+            let finished = builder.finish().expect("records were written as valid text");
+            push(&name, RowKind::Unknown, raw_bytes, finished);
+        }
+        if !letters.is_empty() {
+            self.metrics.records.with_label_values(&[source, DEAD_LETTERS]).inc_by(letters.len() as u64);
+            self.metrics.bytes.with_label_values(&[source, DEAD_LETTERS]).inc_by(refused_bytes);
+            self.metrics.count_dead_letters(&letters);
+        }
+        self.metrics.decode_seconds.with_label_values(&[source]).observe(started.elapsed().as_secs_f64());
+        Decoded { batches, dead_letters: letters, origin: raw.origin, ack: raw.ack, records }
+    }
+}
+
+/// One raw batch at work.
+struct Work<'w> {
+    router: &'w Router,
+    origin: &'w Origin,
+    default_table: Option<&'w str>,
+    tables: Vec<TableBuilder>,
+    unknown_tables: Vec<UnknownTableBuilder>,
+    letters: Vec<DeadLetter>,
+    refused_bytes: u64,
+    buffers: Buffers,
+    tape: Tape<'static>,
+    bytes: usize,
+}
+
+/// Where a piece of text came from.
+#[derive(Debug, Clone, Copy)]
+struct Place<'w> {
+    record: &'w RawRecord,
+    /// Whether offsets count bytes, so that the offset of a part is known.
+    is_bytes: bool,
+    /// Position of the piece within the payload; for CSV, within the rows.
+    position: usize,
+    /// Position of the piece's copy within the chunk.
+    in_chunk: usize,
+}
+
+impl Place<'_> {
+    fn part(self, position: usize) -> Self {
+        Self { position: self.position + position, in_chunk: self.in_chunk + position, ..self }
+    }
+}
+
+impl Work<'_> {
+    /// Reads all records and returns the chunk that the rows' views point into.
+    fn read(&mut self, records: &[RawRecord], framing: Framing) -> Vec<u8> {
+        if self.bytes > MAX_CHUNK_BYTES {
+            for record in records {
+                let place = Place { record, is_bytes: false, position: 0, in_chunk: 0 };
+                self.refuse(place, &record.payload, None, "too_large", format!("batch of {} bytes", self.bytes));
+            }
+            return Vec::new();
+        }
+        let mut chunk = Vec::with_capacity(self.bytes + INPUT_PADDING);
+        for record in records {
+            chunk.extend_from_slice(&record.payload);
+        }
+        chunk.resize(self.bytes + INPUT_PADDING, 0);
+        let mut start = 0;
+        for record in records {
+            let end = start + record.payload.len();
+            let copy = &mut chunk[start..end + INPUT_PADDING];
+            let is_bytes = matches!(framing, Framing::Lines | Framing::Csv);
+            let place = Place { record, is_bytes, position: 0, in_chunk: start };
+            match framing {
+                Framing::Document => self.read_document(copy, &record.payload, place, SPLITS),
+                Framing::Lines => self.read_lines(copy, &record.payload, place),
+                Framing::Csv => self.read_csv(copy, &record.payload, place),
+                Framing::Oversized => {
+                    let detail =
+                        "the record is larger than `max_record_size`; it is kept in pieces, in order of offset";
+                    self.refuse(place, &record.payload, None, "too_large", detail.to_owned());
+                }
+            }
+            start = end;
+        }
+        chunk
+    }
+
+    fn read_lines(&mut self, copy: &mut [u8], original: &[u8], place: Place<'_>) {
+        let mut start = 0;
+        while start < original.len() {
+            let end = memchr::memchr(b'\n', &original[start..]).map_or(original.len(), |length| start + length);
+            let line = original[start..end].strip_suffix(b"\r").unwrap_or(&original[start..end]);
+            let line_end = start + line.len();
+            self.read_document(&mut copy[start..line_end + INPUT_PADDING], line, place.part(start), SPLITS);
+            start = end + 1;
+        }
+    }
+
+    /// Reads a document. `copy` is its copy in the chunk, with [`INPUT_PADDING`] bytes of whatever follows. A document
+    /// that cannot be parsed is repaired, or split into its parts and those into theirs, `splits` levels deep.
+    fn read_document(&mut self, copy: &mut [u8], original: &[u8], place: Place<'_>, splits: usize) {
+        let blanks = original.strip_prefix(b"\xef\xbb\xbf").map_or(0, |_| 3);
+        if blanks == original.len() || original[blanks..].iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        let (copy, original, place) = (&mut copy[blanks..], &original[blanks..], place.part(blanks));
+        let address = copy.as_ptr() as usize;
+        let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
+        let parsed = simd_json::fill_tape_padded(copy, original.len(), &mut self.buffers, &mut tape);
+        let Err(error) = parsed else {
+            let document = Document { nodes: &tape.0, text: original, address };
+            self.read_item(&document, 0, original.len() as u64, place);
+            self.tape = tape.reset();
+            return;
+        };
+        self.tape = tape.reset();
+        copy[..original.len()].copy_from_slice(original);
+        if let Some(repaired) = without_lone_surrogates(original) {
+            copy[..original.len()].copy_from_slice(&repaired);
+            return self.read_document(copy, &repaired, place, splits);
+        }
+        let parts = if splits > 0 { parts(original) } else { Vec::new() };
+        match &*parts {
+            [] => self.refuse_unparsed(original, place, &error),
+            [part] if part.len() == original.trim_ascii().len() => self.refuse_unparsed(original, place, &error),
+            _ => {
+                for part in parts {
+                    let copy = &mut copy[part.start..part.end + INPUT_PADDING];
+                    self.read_document(copy, &original[part.clone()], place.part(part.start), splits - 1);
+                }
+            }
+        }
+    }
+
+    fn refuse_unparsed(&mut self, original: &[u8], place: Place<'_>, error: &simd_json::Error) {
+        let (reason, detail) = match std::str::from_utf8(original) {
+            Err(fault) => ("invalid_utf8", format!("byte {} of the record is not UTF-8", fault.valid_up_to())),
+            Ok(_) if matches!(error.error(), ErrorType::DepthLimitExceeded) => {
+                ("too_deep", format!("nested deeper than {MAX_DEPTH} levels"))
+            }
+            Ok(_) => ("invalid_json", format!("no valid JSON near byte {}: {:?}", error.index(), error.error())),
+        };
+        self.refuse(place, original, None, reason, detail);
+    }
+
+    fn read_item(&mut self, document: &Document<'_>, at: usize, bytes: u64, place: Place<'_>) {
+        match document.item(at) {
+            Item::Record(record) => self.read_record(document, record, bytes, place),
+            Item::Items { at, len, key } => self.read_items(document, (at, len), key, bytes, place),
+            Item::Other => {
+                self.refuse(place, document.text, None, "not_an_object", "the record is no JSON object".to_owned());
+            }
+        }
+    }
+
+    /// Reads the elements of an array; they share its `bytes` by where each begins.
+    fn read_items(
+        &mut self,
+        document: &Document<'_>,
+        array: (usize, usize),
+        key: Option<usize>,
+        bytes: u64,
+        place: Place<'_>,
+    ) {
+        let elements: Vec<usize> = document.elements(array.0, array.1).collect();
+        let mut left = bytes;
+        let mut begin = None;
+        for (index, at) in elements.iter().enumerate() {
+            let next = elements.get(index + 1).map(|next| document.start(*next));
+            let here = begin.take().or_else(|| document.start(*at));
+            let share = match (next, here) {
+                (None, _) => left,
+                (Some(Some(next)), Some(here)) => ((next - here) as u64).min(left),
+                _ => 0,
+            };
+            left -= share;
+            begin = next.flatten();
+            match document.item(*at) {
+                Item::Other => {
+                    let text = document.array_text(key);
+                    let from = (text.as_ptr() as usize) - (document.text.as_ptr() as usize);
+                    // A valid array has as many parts as elements.
+                    let part = parts(text).into_iter().nth(index).unwrap_or(0..text.len());
+                    let detail = format!("element {index} of the array is no JSON object");
+                    self.refuse(place.part(from + part.start), &text[part], None, "not_an_object", detail);
+                }
+                _ => self.read_item(document, *at, share, place),
+            }
+        }
+    }
+
+    fn read_record(&mut self, document: &Document<'_>, record: Object, bytes: u64, place: Place<'_>) {
+        let (hints, properties) = document.hints(record);
+        let router = self.router;
+        let route = router.route(&hints, self.default_table, |call| document.filled_keys(record, call));
+        let table = match route {
+            Route::Known(table) => table,
+            Route::Unknown(name) => {
+                let inner = properties.and_then(|at| document.object(at));
+                let time = inner.and_then(|inner| document.text_of(inner, &TIME_KEYS[..2]));
+                let time = time.or_else(|| document.text_of(record, &TIME_KEYS));
+                let text = document.object_text(record);
+                self.unknown_table(name).add(time, bytes, |out| compact_into(text, out));
+                return;
+            }
+        };
+        let row = match properties {
+            None => (record, None),
+            Some(at) => match document.object(at) {
+                Some(row) => (row, Some(record)),
+                None => {
+                    let detail = "`properties` of the record is no JSON object".to_owned();
+                    let text = document.object_text(record);
+                    let from = document.start_in_text(text);
+                    return self.refuse(place.part(from), text, Some(table), "not_an_object", detail);
+                }
+            },
+        };
+        let base = Document::chunk_base(document.address, place.in_chunk);
+        let builder = builder_of(&mut self.tables, table, base, self.bytes, bytes);
+        if document.add_row(row.0, row.1, builder, bytes) == Err(MissingTime) {
+            let time = document.text_of(row.0, &TIME_KEYS);
+            let text = document.object_text(record);
+            let from = document.start_in_text(text);
+            self.refuse(place.part(from), text, Some(table), "missing_time", missing_time(time));
+        }
+    }
+
+    fn read_csv(&mut self, copy: &mut [u8], original: &[u8], place: Place<'_>) {
+        let copy = &mut copy[..original.len()];
+        let base = ChunkBase(copy.as_ptr() as usize - place.in_chunk);
+        let mut row = Row::default();
+        let rows_start = row.read(copy, 0).min(original.len());
+        let header = {
+            let text: Vec<_> = row.cells.iter().map(|cell| String::from_utf8_lossy(&copy[cell.clone()])).collect();
+            Header::new(text.iter().map(|name| name.strip_prefix('\u{feff}').unwrap_or(name)))
+        };
+        let mut start = rows_start;
+        while start < original.len() {
+            let next = row.read(copy, start);
+            let place = Place { position: start - rows_start, in_chunk: place.in_chunk + start, ..place };
+            let bytes = (next.min(original.len()) - start) as u64;
+            start = next;
+            if row.is_blank() {
+                continue;
+            }
+            let text = &original[row.span.clone()];
+            let cells: Result<Vec<&str>, _> =
+                row.cells.iter().map(|cell| std::str::from_utf8(&copy[cell.clone()])).collect();
+            let Ok(cells) = cells else {
+                self.refuse(place, text, None, "invalid_utf8", "the row is not UTF-8".to_owned());
+                continue;
+            };
+            if row.is_open || cells.len() != header.columns.len() {
+                let (found, expected) = (cells.len(), header.columns.len());
+                let open = if row.is_open { ", a quote is never closed" } else { "" };
+                let detail = format!("the row has {found} cells, the header has {expected}{open}");
+                self.refuse(place, text, None, "invalid_csv", detail);
+                continue;
+            }
+            self.read_csv_row(&header, &cells, base, bytes, place, text);
+        }
+    }
+
+    fn read_csv_row(
+        &mut self,
+        header: &Header,
+        cells: &[&str],
+        base: ChunkBase,
+        bytes: u64,
+        place: Place<'_>,
+        text: &[u8],
+    ) {
+        let hints = header.hints(cells);
+        let router = self.router;
+        let filled = || header.columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty());
+        let route =
+            router.route(&hints, self.default_table, |call| filled().for_each(|(column, _)| call(&column.name)));
+        let cell_of = |names: &[&str]| {
+            names.iter().find_map(|name| filled().find(|(column, _)| &*column.name == *name).map(|(_, cell)| *cell))
+        };
+        let table = match route {
+            Route::Known(table) => table,
+            Route::Unknown(name) => {
+                self.unknown_table(name).add(cell_of(&TIME_KEYS), bytes, |out| header.append_json(cells, out));
+                return;
+            }
+        };
+        let builder = builder_of(&mut self.tables, table, base, self.bytes, bytes);
+        let mut halves = Vec::new();
+        for (column, cell) in header.columns.iter().zip(cells) {
+            let value = if cell.is_empty() { Value::Null } else { Value::Text(cell) };
+            let written = Written::Cell { text: cell, offset_us: column.offset_us };
+            let field = Field { key: &column.name, value, written };
+            match builder.slot(table.keys(), &column.name).map(|slot| slot.column) {
+                Some(Some(column)) => builder.put(column, &field),
+                Some(None) => builder.keep_unknown(&field),
+                None => add_unknown(field, builder, &mut halves),
+            }
+        }
+        join_halves(&halves, table.keys(), builder);
+        if builder.end_row(bytes) == Err(MissingTime) {
+            self.refuse(place, text, Some(table), "missing_time", missing_time(cell_of(&TIME_KEYS)));
+        }
+    }
+
+    fn unknown_table(&mut self, name: &str) -> &mut UnknownTableBuilder {
+        let at = match self.unknown_tables.iter().position(|builder| &*builder.name == name) {
+            Some(at) => at,
+            None => {
+                self.unknown_tables.push(UnknownTableBuilder::new(name));
+                self.unknown_tables.len() - 1
+            }
+        };
+        &mut self.unknown_tables[at]
+    }
+
+    fn refuse(
+        &mut self,
+        place: Place<'_>,
+        bytes: &[u8],
+        table: Option<&Arc<RawTable>>,
+        reason: &'static str,
+        mut detail: String,
+    ) {
+        let mut offset = place.record.offset;
+        if place.is_bytes {
+            offset = Offset(offset.0 + place.position as u64);
+        } else if place.position > 0 {
+            detail = format!("{detail} (at byte {} of the document)", place.position);
+        }
+        let range = usize::try_from(place.record.partition).ok().and_then(|index| self.origin.ranges.get(index));
+        self.refused_bytes += bytes.len() as u64;
+        self.letters.push(DeadLetter {
+            source: self.origin.source.clone(),
+            partition: range.map_or_else(|| "unknown".into(), |range| range.partition.clone()),
+            offset,
+            table: table.map(|table| table.name().clone()),
+            stage: Stage::Decode,
+            reason,
+            detail,
+            // A copy, so that a small letter does not keep its whole chunk in memory.
+            payload: Bytes::copy_from_slice(bytes),
+        });
+    }
+}
+
+/// The builder of `table`; a new one is made for as many rows as the batch may have if all are like its first.
+fn builder_of<'b>(
+    tables: &'b mut Vec<TableBuilder>,
+    table: &Arc<RawTable>,
+    base: ChunkBase,
+    batch_bytes: usize,
+    record_bytes: u64,
+) -> &'b mut TableBuilder {
+    let at = match tables.iter().position(|builder| Arc::ptr_eq(builder.table(), table)) {
+        Some(at) => at,
+        None => {
+            let rows = batch_bytes / usize::try_from(record_bytes).unwrap_or(usize::MAX).max(256);
+            tables.push(TableBuilder::new(table.clone(), base, rows + rows / 8 + 1));
+            tables.len() - 1
+        }
+    };
+    &mut tables[at]
+}
+
+fn missing_time(found: Option<&str>) -> String {
+    match found {
+        Some(text) => {
+            let shown: String = text.chars().take(64).collect();
+            format!("`{shown}` is no time; a row of this table needs its event time")
+        }
+        None => "the row has no event time, which rows of this table need".to_owned(),
+    }
+}
