@@ -1,1 +1,31 @@
-//! KQL over Arrow batches: syntax, binder, typed program
+//! KQL over Arrow batches: the language of Weir's mappings, filters and routes.
+//!
+//! A query goes syntax → binder → program. The syntax (lexer, recursive descent) gives a tree with spans; the binder
+//! resolves names, types every expression, expands functions and folds constants into a graph of typed nodes; the
+//! program is that graph as a straight line of steps, compiled once and run per batch without async or planning.
+//! Semantics are KQL's own: strings are never null, equality is two-valued, conversions never fail. Data never makes a
+//! program fail; [`EvalError`] means a batch that does not fit it.
+//!
+//! ```
+//! use weir_contract::schema::{Column, ColumnType, TableSchema};
+//! let columns = vec![Column::new("Host", ColumnType::String)];
+//! let table = TableSchema { name: "Raw".into(), columns };
+//! let program = weir_kql::compile("Raw | extend Short = tostring(split(Host, '.')[0])", &table, weir_kql::Mode::Strict);
+//! assert_eq!(program.expect("compiles").output().columns.len(), 2);
+//! ```
+
+mod binder;
+mod convert;
+mod diagnostic;
+mod functions;
+mod json;
+mod program;
+mod scalar;
+mod syntax;
+mod text;
+
+pub use binder::{Mode, compile, compile_filter};
+pub use diagnostic::{Diagnostic, Severity, Span};
+pub use functions::{FunctionDoc, reference};
+pub use program::{EvalError, Filter, Program};
+pub use syntax::{MAX_DEPTH, MAX_QUERY_BYTES};

@@ -1,0 +1,453 @@
+//! Calls: the user's `let` functions, the functions that need the binder itself, and those of the tables.
+
+use std::rc::Rc;
+
+use ahash::AHashMap;
+use weir_contract::schema::ColumnType;
+
+use super::expression::Context;
+use super::scope::{Binding, Scope};
+use super::{Binder, Bound, Item, MAX_CALL_DEPTH, MAX_EXPANSIONS, Relation};
+use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::functions::{self, Function, Prepared, Want, builtin};
+use crate::program::graph::{NodeId, Op};
+use crate::scalar::Scalar;
+use crate::syntax::ast::{Arg, ExprKind, FunctionDef, Name, ParamType, Query};
+
+/// A chain of this many comparisons becomes a map.
+const MIN_CASE_MAP: usize = 3;
+
+impl Binder<'_> {
+    pub(super) fn call(&mut self, name: &Name, args: &[Arg], span: &Span, context: Context<'_>) -> Bound<NodeId> {
+        if let Some(Binding::Function(definition, scope)) = context.scope.get(&name.text) {
+            return self.expand(&definition, &scope, None, args, span, context)?.into_scalar(span);
+        }
+        match name.text.as_str() {
+            "column_ifexists" | "columnifexists" => return self.column_if_exists(args, span, context),
+            "toscalar" => {
+                let [arg] = args else { return Err(Diagnostic::error(span.clone(), "`toscalar` takes one table")) };
+                return match self.item(&arg.value, context)? {
+                    Item::Scalar(node) => Ok(node),
+                    Item::Table(relation) => {
+                        let first = self.first_column(&relation, &arg.value.span)?.first().copied();
+                        Ok(first.unwrap_or_else(|| self.null(ColumnType::Dynamic)))
+                    }
+                };
+            }
+            "bag_pack_columns" => return self.pack_columns(args, context),
+            "pack_all" => return self.pack_all(args, span, context),
+            "extract" if args.len() == 4 => {
+                let ExprKind::TypeOf(ty) = args[3].value.kind else {
+                    return Err(Diagnostic::error(args[3].value.span.clone(), "expected `typeof(…)`"));
+                };
+                let extracted = self.call(name, &args[..3], span, context)?;
+                return Ok(self.graph.convert(extracted, ty));
+            }
+            "floor" if args.len() == 1 => {
+                let node = self.expr(&args[0].value, context)?;
+                let one = self.graph.scalar(Scalar::Real(1.0));
+                let real = self.graph.convert(node, ColumnType::Real);
+                return Ok(self.graph.builtin("bin", vec![real, one]));
+            }
+            _ => {}
+        }
+        let Some(function) = functions::find(&name.text).filter(|_| is_callable(&name.text)) else {
+            let visible = context.scope.visible();
+            let mut error = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
+            error.help = nearest(
+                &name.text,
+                functions::names().map(|name| name as &str).chain(visible.iter().map(String::as_str)),
+            );
+            return Err(error);
+        };
+        let mut nodes = Vec::with_capacity(args.len());
+        for arg in args {
+            nodes.push(self.expr(&arg.value, context)?);
+        }
+        self.call_function(function, &name.text, nodes, args, span)
+    }
+
+    fn call_function(
+        &mut self,
+        function: &'static Function,
+        name: &str,
+        mut nodes: Vec<NodeId>,
+        args: &[Arg],
+        span: &Span,
+    ) -> Bound<NodeId> {
+        let few = nodes.len() < function.required;
+        if few || (nodes.len() > function.params.len() && function.repeats == 0) {
+            let expected = match (function.repeats, function.required == function.params.len()) {
+                (0, true) => function.required.to_string(),
+                (0, false) => format!("{} to {}", function.required, function.params.len()),
+                _ => format!("at least {}", function.required),
+            };
+            return Err(Diagnostic::error(
+                span.clone(),
+                format!("`{name}` takes {expected} arguments, found {}", nodes.len()),
+            )
+            .with_help(function.doc));
+        }
+        let count = nodes.len();
+        for (position, node) in nodes.iter_mut().enumerate() {
+            let want = match function.name {
+                // Conditions and values take turns, and the last value stands alone.
+                "case" | "iff" if position.is_multiple_of(2) && position + 1 < count => Want::Bool,
+                "case" | "iff" => Want::Any,
+                // Without groups, the text is the second argument.
+                "extract_all" if position == 1 && count == 2 => Want::Text,
+                _ => function.want(position).unwrap_or(Want::Any),
+            };
+            let at = args.get(position).map_or(span, |arg| &arg.value.span);
+            *node = self.wanted(*node, want, name, at)?;
+        }
+        let ty = match function.name {
+            "case" | "iff" => {
+                if nodes.len().is_multiple_of(2) {
+                    return Err(Diagnostic::error(span.clone(), "`case` takes pairs and a last value for the rest")
+                        .with_help("`case(condition, value, …, otherwise)`"));
+                }
+                return self.case(nodes, name, span);
+            }
+            "coalesce" | "min_of" | "max_of" => {
+                let all: Vec<usize> = (0..nodes.len()).collect();
+                let mut ty = self.common_type(&nodes, &all, name, span)?;
+                if function.name != "coalesce" && ty == ColumnType::Int {
+                    ty = ColumnType::Long;
+                }
+                for node in &mut nodes {
+                    *node = self.graph.convert(*node, ty);
+                }
+                if let [only] = nodes.as_slice() {
+                    return Ok(*only);
+                }
+                Some(ty)
+            }
+            "bin" | "bin_at" => Some(self.bin_types(&mut nodes, name, span)?),
+            "abs" if self.graph.ty(nodes[0]) == ColumnType::Int => {
+                nodes[0] = self.graph.convert(nodes[0], ColumnType::Long);
+                None
+            }
+            _ => None,
+        };
+        // A conversion to the type that a value already has is nothing.
+        if let functions::Returns::Ty(ty) = function.returns
+            && functions::converter(ty) == function.name
+        {
+            return Ok(self.graph.convert(nodes[0], ty));
+        }
+        let function = if function.name == "case" { builtin("case") } else { function };
+        self.graph.call(function, nodes, ty).map_err(|message| Diagnostic::error(span.clone(), message))
+    }
+
+    fn wanted(&mut self, node: NodeId, want: Want, name: &str, span: &Span) -> Bound<NodeId> {
+        use ColumnType::{Bool, Datetime, Dynamic, Guid, Int, Long, Real, String, Timespan};
+        let ty = self.graph.ty(node);
+        let target = match (want, ty) {
+            (Want::Any, _) => return Ok(node),
+            (Want::Text, _) => String,
+            (Want::Bool, Bool | Dynamic) => Bool,
+            (Want::Bool, Int | Long) => Bool,
+            (Want::Long, Int | Long | Dynamic | Bool) => Long,
+            (Want::Long, Real) => Long,
+            (Want::Real, Int | Long | Real | Dynamic) => Real,
+            (Want::Number, Int | Long) => Long,
+            (Want::Number, Real | Dynamic) => Real,
+            (Want::Datetime, Datetime | Dynamic) => Datetime,
+            (Want::Timespan, Timespan | Dynamic) => Timespan,
+            (Want::Dynamic, Dynamic) => Dynamic,
+            // A missing column is the empty text; as a bag or a number it is nothing.
+            (want, String) if self.graph.constant(node).and_then(Scalar::as_str) == Some("") => {
+                let ty = match want {
+                    Want::Bool => Bool,
+                    Want::Long => Long,
+                    Want::Real | Want::Number => Real,
+                    Want::Datetime => Datetime,
+                    Want::Timespan => Timespan,
+                    _ => Dynamic,
+                };
+                return Ok(self.null(ty));
+            }
+            (Want::Dynamic, String | Guid) if self.mode == super::Mode::Lenient => Dynamic,
+            _ => {
+                let expected = match want {
+                    Want::Bool => "a bool",
+                    Want::Long => "a long",
+                    Want::Real | Want::Number => "a number",
+                    Want::Datetime => "a datetime",
+                    Want::Timespan => "a timespan",
+                    _ => "a dynamic value",
+                };
+                return Err(Diagnostic::error(span.clone(), format!("`{name}` expects {expected} here, found {ty}")));
+            }
+        };
+        Ok(self.graph.convert(node, target))
+    }
+
+    /// The type in which `places` of `nodes` meet: int → long → real; nulls of dynamic fit anything.
+    fn common_type(&self, nodes: &[NodeId], places: &[usize], name: &str, span: &Span) -> Bound<ColumnType> {
+        use ColumnType::{Dynamic, Int, Long, Real, String};
+        let mut common: Option<ColumnType> = None;
+        for place in places {
+            let node = nodes[*place];
+            let ty = self.graph.ty(node);
+            if matches!(self.graph.constant(node), Some(Scalar::Null(Dynamic))) {
+                continue;
+            }
+            common = Some(match (common, ty) {
+                (None, ty) => ty,
+                (Some(a), b) if a == b => a,
+                (Some(Int | Long), Int | Long) => Long,
+                (Some(Int | Long | Real), Int | Long | Real) => Real,
+                (Some(Dynamic), _) | (Some(_), Dynamic) => Dynamic,
+                (Some(String), _) if self.is_missing(nodes, places, String) => ty,
+                (Some(other), String)
+                    if self.graph.constant(node).and_then(Scalar::as_str) == Some("")
+                        && self.mode == super::Mode::Lenient =>
+                {
+                    other
+                }
+                (Some(a), b) => {
+                    return Err(Diagnostic::error(
+                        span.clone(),
+                        format!("the values of `{name}` are of types {a} and {b}"),
+                    )
+                    .with_help("convert them to one type"));
+                }
+            });
+        }
+        Ok(common.unwrap_or(Dynamic))
+    }
+
+    /// In lenient mode: whether all values of type `ty` are the stand-ins of missing columns.
+    fn is_missing(&self, nodes: &[NodeId], places: &[usize], ty: ColumnType) -> bool {
+        self.mode == super::Mode::Lenient
+            && places.iter().all(|place| {
+                self.graph.ty(nodes[*place]) != ty
+                    || self.graph.constant(nodes[*place]).and_then(Scalar::as_str) == Some("")
+            })
+    }
+
+    fn case(&mut self, mut nodes: Vec<NodeId>, name: &str, span: &Span) -> Bound<NodeId> {
+        let last = nodes.len() - 1;
+        let places: Vec<usize> = (1..nodes.len()).step_by(2).chain([last]).collect();
+        let ty = self.common_type(&nodes, &places, name, span)?;
+        for place in places {
+            nodes[place] = self.graph.convert(nodes[place], ty);
+        }
+        // Constant conditions decide now.
+        let mut kept = Vec::new();
+        let mut otherwise = nodes[last];
+        for pair in nodes[..last].chunks(2) {
+            match self.graph.constant(pair[0]) {
+                Some(Scalar::Bool(true)) => {
+                    otherwise = pair[1];
+                    break;
+                }
+                Some(_) => {}
+                None => kept.extend_from_slice(pair),
+            }
+        }
+        if kept.is_empty() {
+            return Ok(otherwise);
+        }
+        kept.push(otherwise);
+        if let Some(node) = self.case_map(&kept, ty) {
+            return Ok(node);
+        }
+        self.graph.call(builtin("case"), kept, Some(ty)).map_err(|message| Diagnostic::error(span.clone(), message))
+    }
+
+    /// `case(x == "a", 1, x == "b", 2, …, 0)` with constant results as one map lookup.
+    fn case_map(&mut self, nodes: &[NodeId], ty: ColumnType) -> Option<NodeId> {
+        let (otherwise, pairs) = nodes.split_last()?;
+        if pairs.len() / 2 < MIN_CASE_MAP {
+            return None;
+        }
+        let mut rows: AHashMap<String, usize> = AHashMap::new();
+        let mut results: Vec<Scalar> = Vec::new();
+        let mut subject = None;
+        for pair in pairs.chunks(2) {
+            let condition = &self.graph.nodes[pair[0]];
+            let Op::Call(function, _) = &condition.op else { return None };
+            let (value, texts) = match (function.name, condition.args.as_slice()) {
+                ("==" | "in", [value, texts @ ..]) => (*value, texts),
+                _ => return None,
+            };
+            if self.graph.ty(value) != ColumnType::String || *subject.get_or_insert(value) != value {
+                return None;
+            }
+            let row = results.len();
+            results.push(self.graph.constant(pair[1])?.clone());
+            for text in texts {
+                let text = self.graph.constant(*text)?.as_str()?.to_owned();
+                rows.entry(text).or_insert(row);
+            }
+        }
+        results.push(self.graph.constant(*otherwise)?.clone());
+        let arrays: Vec<_> = results.iter().map(Scalar::to_array).collect();
+        let arrays: Vec<&dyn arrow::array::Array> = arrays.iter().map(AsRef::as_ref).collect();
+        let results = arrow::compute::concat(&arrays).ok()?;
+        let prepared = Prepared::CaseMap { rows, results };
+        Some(self.graph.call_prepared(builtin("case of a text"), vec![subject?], ty, prepared))
+    }
+
+    fn bin_types(&mut self, nodes: &mut [NodeId], name: &str, span: &Span) -> Bound<ColumnType> {
+        use ColumnType::{Datetime, Dynamic, Int, Long, Real, Timespan};
+        let (value, size) = (self.graph.ty(nodes[0]), self.graph.ty(nodes[1]));
+        let (ty, size_ty) = match (value, size) {
+            (Int | Long, Int | Long) => (Long, Long),
+            (Int | Long | Real | Dynamic, Int | Long | Real) => (Real, Real),
+            (Datetime, Timespan) => (Datetime, Timespan),
+            (Timespan, Timespan) => (Timespan, Timespan),
+            _ => {
+                return Err(Diagnostic::error(span.clone(), format!("`{name}` does not take {value} and {size}"))
+                    .with_help("numbers go with numbers, datetimes and timespans with a timespan"));
+            }
+        };
+        nodes[0] = self.graph.convert(nodes[0], ty);
+        nodes[1] = self.graph.convert(nodes[1], size_ty);
+        if let Some(fixed) = nodes.get_mut(2) {
+            *fixed = self.graph.convert(*fixed, ty);
+        }
+        Ok(ty)
+    }
+
+    fn column_if_exists(&mut self, args: &[Arg], span: &Span, context: Context<'_>) -> Bound<NodeId> {
+        let [name, default] = args else {
+            return Err(Diagnostic::error(span.clone(), "`column_ifexists` takes a column's name and a default"));
+        };
+        let wanted = match &name.value.kind {
+            ExprKind::Name(column) if context.scope.get(column).is_none() => column.clone(),
+            _ => {
+                let node = self.expr(&name.value, context)?;
+                match self.graph.constant(node).and_then(Scalar::as_str) {
+                    Some(name) => name.to_owned(),
+                    None => {
+                        return Err(Diagnostic::error(name.value.span.clone(), "the column's name must be constant"));
+                    }
+                }
+            }
+        };
+        match context.relation.and_then(|relation| relation.column(&wanted)) {
+            Some(node) => Ok(node),
+            None => self.expr(&default.value, context),
+        }
+    }
+
+    fn pack_columns(&mut self, args: &[Arg], context: Context<'_>) -> Bound<NodeId> {
+        let mut pairs = Vec::new();
+        for arg in args {
+            let name = super::names::implied(&arg.value).ok_or_else(|| {
+                Diagnostic::error(arg.value.span.clone(), "`bag_pack_columns` takes names of columns")
+            })?;
+            pairs.push(self.graph.text(&name));
+            pairs.push(self.expr(&arg.value, context)?);
+        }
+        Ok(self.graph.builtin("bag_pack", pairs))
+    }
+
+    fn pack_all(&mut self, args: &[Arg], span: &Span, context: Context<'_>) -> Bound<NodeId> {
+        let Some(relation) = context.relation else {
+            return Err(Diagnostic::error(span.clone(), "`pack_all` needs a table's row"));
+        };
+        let ignore_empty = match args {
+            [] => false,
+            [arg] => {
+                let node = self.expr(&arg.value, context)?;
+                matches!(self.graph.constant(node), Some(Scalar::Bool(true)))
+            }
+            _ => return Err(Diagnostic::error(span.clone(), "`pack_all` takes at most one argument")),
+        };
+        let mut pairs = Vec::new();
+        for column in &relation.columns {
+            pairs.push(self.graph.text(&column.name));
+            pairs.push(column.node);
+        }
+        Ok(self.graph.builtin(if ignore_empty { "pack_nonempty" } else { "bag_pack" }, pairs))
+    }
+
+    /// A call of a `let` function: its body bound with the arguments in place of the parameters. `first` is the table
+    /// that `invoke` hands over.
+    pub(super) fn expand(
+        &mut self,
+        definition: &Rc<FunctionDef>,
+        scope: &Rc<Scope>,
+        first: Option<Relation>,
+        args: &[Arg],
+        span: &Span,
+        context: Context<'_>,
+    ) -> Bound<Item> {
+        self.expansions += 1;
+        if self.expansions > MAX_EXPANSIONS || self.call_depth >= MAX_CALL_DEPTH {
+            return Err(Diagnostic::error(span.clone(), "functions call each other too often"));
+        }
+        let inner = Scope::inside(scope, true);
+        let mut positional = args.iter().filter(|arg| arg.name.is_none());
+        let mut first = first;
+        for param in &definition.params {
+            let named = args.iter().find(|arg| arg.name.as_deref() == Some(&*param.name.text));
+            let binding = if let (ParamType::Table, Some(table)) = (param.ty, first.take_if(|_| named.is_none())) {
+                Binding::Table(Rc::new(table))
+            } else if let Some(arg) = named.or_else(|| positional.next()) {
+                match (self.item(&arg.value, context)?, param.ty) {
+                    (Item::Table(relation), ParamType::Table) => Binding::Table(Rc::new(relation)),
+                    (Item::Scalar(node), ParamType::Scalar(ty)) => Binding::Scalar(self.graph.convert(node, ty)),
+                    (Item::Scalar(_), ParamType::Table) => {
+                        return Err(Diagnostic::error(
+                            arg.value.span.clone(),
+                            format!("parameter `{}` is a table", param.name.text),
+                        ));
+                    }
+                    (Item::Table(_), ParamType::Scalar(_)) => {
+                        return Err(Diagnostic::error(
+                            arg.value.span.clone(),
+                            format!("parameter `{}` is a value, not a table", param.name.text),
+                        ));
+                    }
+                }
+            } else if let Some(default) = &param.default {
+                let node = self.expr(default, Context { relation: None, scope })?;
+                let ty = match param.ty {
+                    ParamType::Scalar(ty) => ty,
+                    ParamType::Table => self.graph.ty(node),
+                };
+                Binding::Scalar(self.graph.convert(node, ty))
+            } else {
+                return Err(Diagnostic::error(span.clone(), format!("argument `{}` is missing", param.name.text)));
+            };
+            inner.insert(&param.name.text, binding);
+        }
+        let unknown = args.iter().find(|arg| {
+            arg.name.as_ref().is_some_and(|name| !definition.params.iter().any(|param| param.name.text == *name))
+        });
+        if positional.next().is_some() || unknown.is_some() {
+            let at = unknown.map_or(span, |arg| &arg.value.span);
+            return Err(Diagnostic::error(at.clone(), "the function has no such parameter"));
+        }
+        self.call_depth += 1;
+        let body = self.query(&definition.body, &inner);
+        self.call_depth -= 1;
+        body
+    }
+
+    pub(super) fn query(&mut self, query: &Query, scope: &Rc<Scope>) -> Bound<Item> {
+        let scope = self.lets(&query.lets, scope)?;
+        self.item(&query.body, Context { relation: None, scope: &scope })
+    }
+
+    /// Values of a constant table's first column.
+    pub(super) fn first_column(&mut self, relation: &Relation, span: &Span) -> Bound<Vec<NodeId>> {
+        let Some(first) = relation.columns.first() else { return Ok(Vec::new()) };
+        let ty = self.graph.ty(first.node);
+        let (columns, rows) = self.constant_table(&[first.node], relation.domain, span)?;
+        let array = columns.into_iter().next().expect("one column was asked for");
+        Ok((0..rows).map(|row| self.graph.scalar(Scalar::of_array(&array, row, ty))).collect())
+    }
+}
+
+/// Operators and inner forms stand in the same registry; they are not called by name.
+fn is_callable(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !matches!(name, "and" | "or" | "in" | "has" | "contains" | "startswith" | "endswith")
+}

@@ -1,0 +1,260 @@
+//! Syntax tree to program: names resolved, every expression typed, functions expanded, constants folded.
+//!
+//! The binder writes straight into the program's graph. A table is a list of named nodes in one row domain, so
+//! `project` and its kin only rearrange names, and a column that nothing uses never becomes a step.
+
+mod calls;
+mod expression;
+mod names;
+mod operators;
+mod scope;
+mod table;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use weir_contract::schema::{ColumnType, TableSchema};
+
+use self::scope::{Binding, Scope};
+use crate::diagnostic::{Diagnostic, Severity, Span};
+use crate::program::graph::{DomainId, Graph, INPUT, NodeId};
+use crate::program::{Filter, Program};
+use crate::scalar::Scalar;
+use crate::syntax::ast::{Expr, ExprKind, Operator, OperatorKind};
+use crate::syntax::parser;
+
+/// How the binder treats names that the raw table does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// An unknown column is an error: for authors.
+    Strict,
+    /// An unknown column is empty, with a warning: for parsers written against wider tables.
+    Lenient,
+}
+
+/// Most nodes of one program: what a few hundred functions expand to.
+const MAX_NODES: usize = 200_000;
+/// Most expansions of `let` functions in one query.
+const MAX_EXPANSIONS: usize = 20_000;
+/// Most `let` statements of one query or function.
+const MAX_LETS: usize = 2_000;
+/// Deepest nesting of `let` functions that call each other.
+const MAX_CALL_DEPTH: usize = 24;
+
+type Bound<T> = Result<T, Diagnostic>;
+
+/// A column of a table under construction.
+#[derive(Debug, Clone)]
+pub(crate) struct BoundColumn {
+    pub(crate) name: Arc<str>,
+    pub(crate) node: NodeId,
+}
+
+/// A table under construction.
+#[derive(Debug, Clone)]
+pub(crate) struct Relation {
+    pub(crate) domain: DomainId,
+    pub(crate) columns: Vec<BoundColumn>,
+}
+
+impl Relation {
+    fn column(&self, name: &str) -> Option<NodeId> {
+        self.columns.iter().find(|column| &*column.name == name).map(|column| column.node)
+    }
+
+    /// Replaces the column of that name in place, or adds it at the end.
+    fn set(&mut self, name: &str, node: NodeId) {
+        match self.columns.iter_mut().find(|column| &*column.name == name) {
+            Some(column) => column.node = node,
+            None => self.columns.push(BoundColumn { name: name.into(), node }),
+        }
+    }
+}
+
+struct Binder<'t> {
+    graph: Graph,
+    table: &'t TableSchema,
+    mode: Mode,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    expansions: usize,
+    call_depth: usize,
+    /// In a filter: the conjunction of all `where`s so far, over the raw table's own rows.
+    conjunction: Option<NodeId>,
+    is_filter: bool,
+}
+
+impl<'t> Binder<'t> {
+    fn new(table: &'t TableSchema, mode: Mode, is_filter: bool) -> Self {
+        Self {
+            graph: Graph::new(),
+            table,
+            mode,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            expansions: 0,
+            call_depth: 0,
+            conjunction: None,
+            is_filter,
+        }
+    }
+
+    fn raw_table(&mut self) -> Relation {
+        let columns = self
+            .table
+            .columns
+            .iter()
+            .map(|column| BoundColumn {
+                name: Arc::clone(&column.name),
+                node: self.graph.input(&column.name, column.ty),
+            })
+            .collect();
+        Relation { domain: INPUT, columns }
+    }
+
+    fn warn(&mut self, warning: Diagnostic) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// The error where the mode is strict, the same text as a warning where it is lenient.
+    fn complain(&mut self, mut diagnostic: Diagnostic) -> Bound<()> {
+        match self.mode {
+            Mode::Strict => Err(diagnostic),
+            Mode::Lenient => {
+                diagnostic.severity = Severity::Warning;
+                self.warn(diagnostic);
+                Ok(())
+            }
+        }
+    }
+
+    /// Turns a recoverable error into a reported one and goes on with `fallback`.
+    fn recover<T>(&mut self, result: Bound<T>, fallback: impl FnOnce(&mut Self) -> T) -> T {
+        match result {
+            Ok(value) => value,
+            Err(error) => {
+                self.errors.push(error);
+                fallback(self)
+            }
+        }
+    }
+
+    fn null(&mut self, ty: ColumnType) -> NodeId {
+        self.graph.scalar(match ty {
+            ColumnType::String => Scalar::String("".into()),
+            ty => Scalar::Null(ty),
+        })
+    }
+
+    fn finish(mut self, error: Option<Diagnostic>) -> Result<Self, Vec<Diagnostic>> {
+        self.errors.extend(error);
+        if self.errors.is_empty() { Ok(self) } else { Err(self.errors) }
+    }
+}
+
+/// Compiles a tabular query.
+///
+/// Its input is called as `table` is, or `source`; columns are those of `table`. Errors come with spans into `query`,
+/// several at once where the binder can go on after one.
+pub fn compile(query: &str, table: &TableSchema, mode: Mode) -> Result<Program, Vec<Diagnostic>> {
+    let tree = parser::parse(query).map_err(|error| vec![error])?;
+    let mut binder = Binder::new(table, mode, false);
+    let scope = Scope::root();
+    let relation = binder.query(&tree, &scope).and_then(|bound| bound.into_table(&tree.body.span));
+    match relation {
+        Ok(relation) => {
+            let binder = binder.finish(None)?;
+            let columns: Vec<_> = relation.columns.into_iter().map(|column| (column.name, column.node)).collect();
+            Ok(Program::new(binder.graph, &columns, relation.domain, &table.name, binder.warnings))
+        }
+        Err(error) => Err(binder.finish(Some(error)).err().unwrap_or_default()),
+    }
+}
+
+/// Compiles a predicate: `source | where … | where …` (with `extend` and the `project` family between, if need be) or
+/// a bare boolean expression over the columns of `table`.
+pub fn compile_filter(query: &str, table: &TableSchema, mode: Mode) -> Result<Filter, Vec<Diagnostic>> {
+    let tree = parser::parse(query).map_err(|error| vec![error])?;
+    let mut binder = Binder::new(table, mode, true);
+    match binder.filter(&tree) {
+        Ok(mask) => {
+            let binder = binder.finish(None)?;
+            let columns = [(Arc::from("mask"), mask)];
+            let program = Program::new(binder.graph, &columns, INPUT, &table.name, binder.warnings);
+            Ok(Filter { program })
+        }
+        Err(error) => Err(binder.finish(Some(error)).err().unwrap_or_default()),
+    }
+}
+
+impl Binder<'_> {
+    fn filter(&mut self, tree: &crate::syntax::ast::Query) -> Bound<NodeId> {
+        let scope = Scope::root();
+        let scope = self.lets(&tree.lets, &scope)?;
+        let raw = self.raw_table();
+        let (source, operators): (&Expr, &[Operator]) = match &tree.body.kind {
+            ExprKind::Pipe(source, operators) => (source, operators),
+            _ => (&tree.body, &[]),
+        };
+        let names_table = matches!(&source.kind, ExprKind::Name(name)
+            if (**name == *self.table.name || name == "source") && raw.column(name).is_none());
+        if !names_table && operators.is_empty() {
+            return self.predicate(source, &raw, &scope);
+        }
+        if !names_table {
+            return Err(Diagnostic::error(source.span.clone(), "a filter starts with the raw table's name")
+                .with_help(format!("write `{} | where …`, or the bare condition", self.table.name)));
+        }
+        for operator in operators {
+            if !matches!(
+                operator.kind,
+                OperatorKind::Where(_)
+                    | OperatorKind::Extend(_)
+                    | OperatorKind::Project(_)
+                    | OperatorKind::ProjectAway(_)
+                    | OperatorKind::ProjectKeep(_)
+                    | OperatorKind::ProjectRename(_)
+                    | OperatorKind::ProjectReorder(_)
+                    | OperatorKind::Nothing
+            ) {
+                return Err(Diagnostic::error(operator.span.clone(), "a filter consists of `where` and `extend`"));
+            }
+        }
+        self.operators(raw, operators, &scope)?;
+        Ok(self.conjunction.unwrap_or_else(|| self.graph.scalar(Scalar::Bool(true))))
+    }
+}
+
+/// What an expression is bound to.
+#[derive(Debug, Clone)]
+enum Item {
+    Scalar(NodeId),
+    Table(Relation),
+}
+
+impl Item {
+    fn into_table(self, span: &Span) -> Bound<Relation> {
+        match self {
+            Self::Table(relation) => Ok(relation),
+            Self::Scalar(_) => Err(Diagnostic::error(span.clone(), "expected a table, found a value")
+                .with_help("a query starts with a table, as in `source | where …`, or with `print`")),
+        }
+    }
+
+    fn into_scalar(self, span: &Span) -> Bound<NodeId> {
+        match self {
+            Self::Scalar(node) => Ok(node),
+            Self::Table(_) => Err(Diagnostic::error(span.clone(), "expected a value, found a table")
+                .with_help("`toscalar(…)` takes the first value of a table")),
+        }
+    }
+
+    fn into_binding(self) -> Binding {
+        match self {
+            Self::Scalar(node) => Binding::Scalar(node),
+            Self::Table(relation) => Binding::Table(Rc::new(relation)),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Names of results that the author did not name, and wildcard patterns.
+
+use super::{BoundColumn, Relation};
+use crate::syntax::ast::{Arg, Expr, ExprKind, Pattern};
+
+/// The name that KQL gives an unnamed expression: a column's own, `a_b` for the path `a.b`, and the argument's for the
+/// conversions; `None` for the rest (`Column1`, `print_0`).
+pub(super) fn implied(expr: &Expr) -> Option<String> {
+    match &expr.kind {
+        ExprKind::Name(name) => Some(name.clone()),
+        ExprKind::Member(base, name) => {
+            Some(format!("{}_{}", implied(base)?, name.replace(|c: char| !c.is_alphanumeric() && c != '_', "_")))
+        }
+        ExprKind::Index(base, index) => match &index.kind {
+            ExprKind::Literal(index) => Some(format!("{}_{}", implied(base)?, crate::text::to_text(index))),
+            _ => None,
+        },
+        ExprKind::Call(name, args) => match (name.text.as_str(), args.as_slice()) {
+            (
+                "tostring" | "toint" | "tolong" | "toreal" | "todouble" | "todatetime" | "totimespan" | "tobool"
+                | "toguid" | "todynamic" | "parse_json",
+                [Arg { name: None, value }],
+            ) => implied(value),
+            ("bin" | "floor", [Arg { name: None, value }, _]) => implied(value),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `name`, or `name1`, `name2`… if it is taken.
+pub(super) fn unique(name: &str, columns: &[BoundColumn]) -> String {
+    let taken = |candidate: &str| columns.iter().any(|column| &*column.name == candidate);
+    if !taken(name) {
+        return name.to_owned();
+    }
+    (1..).map(|number| format!("{name}{number}")).find(|candidate| !taken(candidate)).unwrap_or_default()
+}
+
+/// The first free of `Column1`, `Column2`…
+pub(super) fn unnamed(columns: &[BoundColumn]) -> String {
+    (1..)
+        .map(|number| format!("Column{number}"))
+        .find(|candidate| !columns.iter().any(|column| *column.name == **candidate))
+        .unwrap_or_default()
+}
+
+/// Whether `name` fits a pattern whose stars stand for any text.
+pub(super) fn fits(pattern: &str, name: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let first = pieces.next().unwrap_or("");
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut pieces: Vec<&str> = pieces.collect();
+    let Some(last) = pieces.pop() else { return rest.is_empty() };
+    for piece in pieces {
+        match rest.find(piece) {
+            Some(position) => rest = &rest[position + piece.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// The places of the columns that a pattern names, in the table's order.
+pub(super) fn matching(pattern: &Pattern, relation: &Relation) -> Vec<usize> {
+    (0..relation.columns.len())
+        .filter(|place| {
+            let name = &*relation.columns[*place].name;
+            if pattern.wildcard { fits(&pattern.text, name) } else { pattern.text == name }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        for (pattern, name, holds) in [
+            ("*", "anything", true),
+            ("Src*", "SrcIp", true),
+            ("*Id", "DeviceId", true),
+            ("A*B*C", "AxBxC", true),
+            ("A*B*C", "AxC", false),
+            ("ab*ba", "aba", false),
+        ] {
+            assert_eq!(fits(pattern, name), holds, "{pattern} {name}");
+        }
+    }
+}

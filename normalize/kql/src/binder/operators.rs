@@ -1,0 +1,417 @@
+//! The operators of a pipeline. Each takes a table and gives one; only names and domains change hands.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use weir_contract::schema::ColumnType;
+
+use super::expression::Context;
+use super::scope::{Binding, Scope};
+use super::{Binder, Bound, BoundColumn, Relation, names};
+use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::functions::regexes;
+use crate::program::graph::{NodeId, Op};
+use crate::program::parse::Pattern as ParsePattern;
+use crate::program::parse_kv::KvPattern;
+use crate::program::probe::ProbeTable;
+use crate::program::unnest::UnnestSpec;
+use crate::scalar::Scalar;
+use crate::syntax::ast::{
+    Assignment, Expand, Expr, JoinKey, JoinKind, Name, Operator, OperatorKind, ParseKv, ParsePart, ParseSpec, Pattern,
+};
+
+impl Binder<'_> {
+    pub(super) fn operators(
+        &mut self,
+        mut relation: Relation,
+        operators: &[Operator],
+        scope: &Rc<Scope>,
+    ) -> Bound<Relation> {
+        let mut pending: Option<NodeId> = None;
+        for operator in operators {
+            // Neighbouring filters are one filter.
+            if let OperatorKind::Where(condition) = &operator.kind {
+                let bound = self.predicate(condition, &relation, scope);
+                let mask = self.recover(bound, |binder| binder.graph.scalar(Scalar::Bool(true)));
+                pending = Some(match pending {
+                    Some(before) => self.binary("and", before, mask, &condition.span)?,
+                    None => mask,
+                });
+                continue;
+            }
+            if let Some(mask) = pending.take() {
+                relation = self.filtered(relation, mask);
+            }
+            relation = self.operator(relation, operator, scope)?;
+        }
+        Ok(match pending {
+            Some(mask) => self.filtered(relation, mask),
+            None => relation,
+        })
+    }
+
+    fn filtered(&mut self, mut relation: Relation, mask: NodeId) -> Relation {
+        if self.is_filter {
+            let all = match self.conjunction {
+                Some(before) => self.graph.builtin("and", vec![before, mask]),
+                None => mask,
+            };
+            self.conjunction = Some(all);
+            return relation;
+        }
+        if matches!(self.graph.constant(mask), Some(Scalar::Bool(true))) {
+            return relation;
+        }
+        let (selection, domain) = self.graph.filter(mask, relation.domain);
+        for column in &mut relation.columns {
+            column.node = self.graph.moved(column.node, selection, domain);
+        }
+        relation.domain = domain;
+        relation
+    }
+
+    fn operator(&mut self, relation: Relation, operator: &Operator, scope: &Rc<Scope>) -> Bound<Relation> {
+        match &operator.kind {
+            OperatorKind::Where(_) => unreachable!("filters are gathered before"),
+            OperatorKind::Extend(assignments) => Ok(self.extend(relation, assignments, scope)),
+            OperatorKind::Project(assignments) => Ok(self.project(&relation, assignments, scope)),
+            OperatorKind::ProjectAway(patterns) => {
+                let matched = self.matched(&relation, patterns)?;
+                let mut place = 0;
+                let mut relation = relation;
+                relation.columns.retain(|_| {
+                    place += 1;
+                    !matched.contains(&(place - 1))
+                });
+                Ok(relation)
+            }
+            OperatorKind::ProjectKeep(patterns) => {
+                let matched = self.matched(&relation, patterns)?;
+                let mut place = 0;
+                let mut relation = relation;
+                relation.columns.retain(|_| {
+                    place += 1;
+                    matched.contains(&(place - 1))
+                });
+                Ok(relation)
+            }
+            OperatorKind::ProjectReorder(patterns) => self.reorder(relation, patterns),
+            OperatorKind::ProjectRename(pairs) => self.rename(relation, pairs),
+            OperatorKind::Join { kind, drop_right_keys, right, keys } => {
+                self.join(relation, *kind, *drop_right_keys, right, keys, scope)
+            }
+            OperatorKind::Union(union) => {
+                self.union(Some(relation), union, &operator.span, Context { relation: None, scope })
+            }
+            OperatorKind::Parse(spec) => self.parse(relation, spec, scope),
+            OperatorKind::ParseKv(spec) => self.parse_kv(relation, spec, scope),
+            OperatorKind::Expand(spec) => self.mv_expand(relation, spec, scope),
+            OperatorKind::Invoke(name, args) => {
+                let Some(Binding::Function(definition, inner)) = scope.get(&name.text) else {
+                    return Err(Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text)));
+                };
+                // The arguments may not name columns: the function is called on the whole table.
+                let context = Context { relation: None, scope };
+                self.expand(&definition, &inner, Some(relation), args, &operator.span, context)?
+                    .into_table(&operator.span)
+            }
+            OperatorKind::Nothing => Ok(relation),
+            OperatorKind::Stateful(name) => Err(Diagnostic::error(
+                operator.span.clone(),
+                format!("stateful operator `{name}` cannot run at ingest"),
+            )
+            .with_help("it would need the rows of all batches; use it in a hunting query")),
+        }
+    }
+
+    /// The value of an assignment; on an error, reports it and stands in a null.
+    fn value(&mut self, assignment: &Assignment, relation: &Relation, scope: &Rc<Scope>) -> NodeId {
+        let bound = self.expr(&assignment.value, Context { relation: Some(relation), scope });
+        self.recover(bound, |binder| binder.null(ColumnType::Dynamic))
+    }
+
+    fn extend(&mut self, relation: Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
+        let mut result = relation.clone();
+        for assignment in assignments {
+            // All assignments see the operator's input, never each other.
+            let node = self.value(assignment, &relation, scope);
+            let name = match &assignment.name {
+                Some(name) => name.text.clone(),
+                None => match names::implied(&assignment.value) {
+                    Some(name) => names::unique(&name, &result.columns),
+                    None => names::unnamed(&result.columns),
+                },
+            };
+            result.set(&name, node);
+        }
+        result
+    }
+
+    fn project(&mut self, relation: &Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
+        let mut result = Relation { domain: relation.domain, columns: Vec::new() };
+        for assignment in assignments {
+            let node = self.value(assignment, relation, scope);
+            let name = match &assignment.name {
+                Some(name) => {
+                    if result.column(&name.text).is_some() {
+                        self.errors
+                            .push(Diagnostic::error(name.span.clone(), format!("`{}` is projected twice", name.text)));
+                    }
+                    name.text.clone()
+                }
+                None => match names::implied(&assignment.value) {
+                    Some(name) => names::unique(&name, &result.columns),
+                    None => names::unnamed(&result.columns),
+                },
+            };
+            result.columns.push(BoundColumn { name: name.into(), node });
+        }
+        result
+    }
+
+    /// The places that the patterns match, in the patterns' order; a name that matches nothing is a complaint.
+    fn matched(&mut self, relation: &Relation, patterns: &[Pattern]) -> Bound<Vec<usize>> {
+        let mut places = Vec::new();
+        for pattern in patterns {
+            let mut matched = names::matching(pattern, relation);
+            if matched.is_empty() && !pattern.wildcard {
+                let error = unknown_column(&pattern.text, &pattern.span, relation);
+                self.complain(error)?;
+            }
+            if let Some(ascending) = pattern.order {
+                matched.sort_by(|a, b| relation.columns[*a].name.cmp(&relation.columns[*b].name));
+                if !ascending {
+                    matched.reverse();
+                }
+            }
+            places.extend(matched.into_iter().filter(|place| !places.contains(place)).collect::<Vec<_>>());
+        }
+        Ok(places)
+    }
+
+    fn reorder(&mut self, relation: Relation, patterns: &[Pattern]) -> Bound<Relation> {
+        let first = self.matched(&relation, patterns)?;
+        let rest = (0..relation.columns.len()).filter(|place| !first.contains(place));
+        let columns = first.iter().copied().chain(rest).map(|place| relation.columns[place].clone()).collect();
+        Ok(Relation { domain: relation.domain, columns })
+    }
+
+    fn rename(&mut self, relation: Relation, pairs: &[(Name, Name)]) -> Bound<Relation> {
+        let mut result = relation.clone();
+        for (new, old) in pairs {
+            let place = relation.columns.iter().position(|column| *column.name == *old.text);
+            match place {
+                Some(place) => result.columns[place].name = new.text.as_str().into(),
+                None => {
+                    self.complain(unknown_column(&old.text, &old.span, &relation))?;
+                    if result.column(&new.text).is_none() {
+                        let node = self.null(ColumnType::String);
+                        result.set(&new.text, node);
+                    }
+                }
+            }
+        }
+        for (number, column) in result.columns.iter().enumerate() {
+            if result.columns[..number].iter().any(|other| other.name == column.name) {
+                let span = pairs.iter().find(|(new, _)| *new.text == *column.name).map(|(new, _)| new.span.clone());
+                return Err(Diagnostic::error(
+                    span.unwrap_or(0..0),
+                    format!("there is already a column `{}`", column.name),
+                ));
+            }
+        }
+        Ok(result)
+    }
+
+    fn join(
+        &mut self,
+        relation: Relation,
+        kind: JoinKind,
+        drop_right_keys: bool,
+        right: &Expr,
+        keys: &[JoinKey],
+        scope: &Rc<Scope>,
+    ) -> Bound<Relation> {
+        let table = self.table(right, Context { relation: None, scope })?;
+        let mut left_keys = Vec::new();
+        let mut right_keys = Vec::new();
+        for key in keys {
+            let left = relation.column(&key.left.text);
+            let left = match left {
+                Some(node) => node,
+                None => {
+                    self.complain(unknown_column(&key.left.text, &key.left.span, &relation))?;
+                    self.null(ColumnType::String)
+                }
+            };
+            let right = table
+                .column(&key.right.text)
+                .ok_or_else(|| unknown_column(&key.right.text, &key.right.span, &table))?;
+            let (left_ty, right_ty) = (self.graph.ty(left), self.graph.ty(right));
+            let whole = |ty| matches!(ty, ColumnType::Int | ColumnType::Long);
+            let ty = match (left_ty, right_ty) {
+                (a, b) if a == b => a,
+                (a, b) if whole(a) && whole(b) => ColumnType::Long,
+                (ColumnType::Dynamic, other) => other,
+                (ColumnType::String, other) if self.graph.constant(left).is_some() => other,
+                (a, b) => {
+                    return Err(Diagnostic::error(
+                        key.left.span.clone(),
+                        format!("the key `{}` is of type {a} on the left and {b} on the right", key.left.text),
+                    )
+                    .with_help("convert one of them with `extend` before"));
+                }
+            };
+            left_keys.push(self.graph.convert(left, ty));
+            right_keys.push(self.graph.convert(right, ty));
+        }
+        let brought: Vec<&BoundColumn> = table
+            .columns
+            .iter()
+            .filter(|column| !drop_right_keys || !keys.iter().any(|key| *key.right.text == *column.name))
+            .collect();
+        let all: Vec<NodeId> = right_keys.iter().copied().chain(brought.iter().map(|column| column.node)).collect();
+        let (mut arrays, rows) = self.constant_table(&all, table.domain, &right.span)?;
+        let columns = arrays.split_off(right_keys.len());
+        let key_types = right_keys.iter().map(|node| self.graph.ty(*node)).collect();
+        let probe = ProbeTable::new(&arrays, key_types, columns, rows, kind == JoinKind::LeftOuter);
+        let (selection, domain) = self.graph.selection(Op::Probe(Arc::new(probe)), left_keys, relation.domain);
+        let mut result = Relation { domain, columns: Vec::new() };
+        for column in &relation.columns {
+            let node = self.graph.moved(column.node, selection, domain);
+            result.columns.push(BoundColumn { name: Arc::clone(&column.name), node });
+        }
+        for (number, column) in brought.into_iter().enumerate() {
+            let ty = self.graph.ty(column.node);
+            let node = self.graph.field(Op::Probed(number), number, selection, ty, domain);
+            let name = names::unique(&column.name, &result.columns);
+            result.columns.push(BoundColumn { name: name.into(), node });
+        }
+        Ok(result)
+    }
+
+    fn parse(&mut self, relation: Relation, spec: &ParseSpec, scope: &Rc<Scope>) -> Bound<Relation> {
+        let input = self.expr(&spec.input, Context { relation: Some(&relation), scope })?;
+        let input = self.graph.convert(input, ColumnType::String);
+        let pattern = ParsePattern::new(spec.kind, &spec.flags, &spec.parts)
+            .map_err(|message| Diagnostic::error(spec.input.span.clone(), message))?;
+        let domain = relation.domain;
+        let tuple = self.graph.tuple(Op::Parse(Arc::new(pattern)), input, domain);
+        let mut result = relation;
+        let columns = spec.parts.iter().filter_map(|part| match part {
+            ParsePart::Column(name, ty) => Some((name, ty.unwrap_or(ColumnType::String))),
+            _ => None,
+        });
+        let mut count = 0;
+        for (name, ty) in columns {
+            let node = self.graph.field(Op::Part(count), count, tuple, ty, domain);
+            result.set(&name.text, node);
+            count += 1;
+        }
+        if spec.filter {
+            let matched = self.graph.field(Op::Part(count), count, tuple, ColumnType::Bool, domain);
+            return Ok(self.filtered(result, matched));
+        }
+        Ok(result)
+    }
+
+    fn parse_kv(&mut self, relation: Relation, spec: &ParseKv, scope: &Rc<Scope>) -> Bound<Relation> {
+        let context = Context { relation: Some(&relation), scope };
+        let input = self.expr(&spec.input, context)?;
+        let input = self.graph.convert(input, ColumnType::String);
+        let mut pattern = KvPattern {
+            columns: spec.columns.iter().map(|(name, ty)| (name.text.clone(), *ty)).collect(),
+            pair_delimiters: vec![' '],
+            kv_delimiters: vec!['='],
+            quotes: None,
+            escape: None,
+            greedy: false,
+            regex: None,
+        };
+        for (name, value) in &spec.options {
+            let node = self.expr(value, context)?;
+            let constant = self.graph.constant(node).cloned();
+            let text = constant.as_ref().and_then(Scalar::as_str);
+            let bad = || Diagnostic::error(value.span.clone(), format!("`{}` needs a constant text", name.text));
+            let one = || text.and_then(|text| text.chars().next()).ok_or_else(bad);
+            match name.text.as_str() {
+                "pair_delimiter" => pattern.pair_delimiters = text.ok_or_else(bad)?.chars().collect(),
+                "kv_delimiter" => pattern.kv_delimiters = text.ok_or_else(bad)?.chars().collect(),
+                "quote" => {
+                    let mut quotes = text.ok_or_else(bad)?.chars();
+                    let open = quotes.next().ok_or_else(bad)?;
+                    pattern.quotes = Some((open, quotes.next().unwrap_or(open)));
+                }
+                "escape" => pattern.escape = Some(one()?),
+                "greedy" => pattern.greedy = matches!(constant, Some(Scalar::Bool(true))),
+                "regex" => {
+                    let regex = regexes::compile(text.ok_or_else(bad)?)
+                        .map_err(|message| Diagnostic::error(value.span.clone(), message))?;
+                    pattern.regex = Some(regex);
+                }
+                other => {
+                    return Err(Diagnostic::error(name.span.clone(), format!("unknown option `{other}` of parse-kv"))
+                        .with_help("expected pair_delimiter, kv_delimiter, quote, escape, greedy or regex"));
+                }
+            }
+        }
+        let domain = relation.domain;
+        let tuple = self.graph.tuple(Op::ParseKv(Arc::new(pattern)), input, domain);
+        let mut result = relation;
+        for (number, (name, ty)) in spec.columns.iter().enumerate() {
+            let node = self.graph.field(Op::Part(number), number, tuple, *ty, domain);
+            result.set(&name.text, node);
+        }
+        Ok(result)
+    }
+
+    fn mv_expand(&mut self, relation: Relation, spec: &Expand, scope: &Rc<Scope>) -> Bound<Relation> {
+        let context = Context { relation: Some(&relation), scope };
+        let mut nodes = Vec::new();
+        let mut outputs = Vec::new();
+        for (assignment, ty) in &spec.columns {
+            let node = self.expr(&assignment.value, context)?;
+            if self.graph.ty(node) != ColumnType::Dynamic {
+                return Err(Diagnostic::error(assignment.value.span.clone(), "`mv-expand` expands dynamic values"));
+            }
+            let name = match &assignment.name {
+                Some(name) => name.text.clone(),
+                None => names::implied(&assignment.value).unwrap_or_else(|| names::unnamed(&relation.columns)),
+            };
+            nodes.push(node);
+            outputs.push((name, ty.unwrap_or(ColumnType::Dynamic)));
+        }
+        let mut limit = usize::MAX;
+        if let Some(expr) = &spec.limit {
+            let node = self.expr(expr, context)?;
+            match self.graph.constant(node) {
+                Some(Scalar::Long(value)) => limit = usize::try_from(*value).unwrap_or(0),
+                _ => return Err(Diagnostic::error(expr.span.clone(), "the limit must be a constant number")),
+            }
+        }
+        let count = nodes.len();
+        let op = Op::Unnest(UnnestSpec { as_array: spec.as_array, limit });
+        let (selection, domain) = self.graph.selection(op, nodes, relation.domain);
+        let mut result = Relation { domain, columns: Vec::new() };
+        for column in &relation.columns {
+            let node = self.graph.moved(column.node, selection, domain);
+            result.columns.push(BoundColumn { name: Arc::clone(&column.name), node });
+        }
+        for (number, (name, ty)) in outputs.iter().enumerate() {
+            let node = self.graph.field(Op::Unnested(number), number, selection, ColumnType::Dynamic, domain);
+            let node = self.graph.convert(node, *ty);
+            result.set(name, node);
+        }
+        if let Some(index) = &spec.index {
+            let node = self.graph.field(Op::Unnested(count), count, selection, ColumnType::Long, domain);
+            result.set(&index.text, node);
+        }
+        Ok(result)
+    }
+}
+
+fn unknown_column(name: &str, span: &Span, relation: &Relation) -> Diagnostic {
+    let mut error = Diagnostic::error(span.clone(), format!("unknown column `{name}`"));
+    error.help = nearest(name, relation.columns.iter().map(|column| &*column.name));
+    error
+}

@@ -1,0 +1,302 @@
+//! Tabular expressions: sources, `let` statements, unions, constant tables.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, new_empty_array};
+use arrow::compute::concat;
+use weir_contract::schema::ColumnType;
+
+use super::expression::Context;
+use super::scope::{Binding, Scope};
+use super::{Binder, Bound, BoundColumn, Item, MAX_LETS, Relation, names};
+use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::program::constant_columns;
+use crate::program::graph::{Domain, NodeId};
+use crate::scalar::Scalar;
+use crate::syntax::ast::{Arg, Assignment, Expr, ExprKind, Let, LetValue, Name, Union};
+
+/// Most rows of a `range` at compile time.
+const MAX_RANGE_ROWS: i64 = 100_000;
+
+impl Binder<'_> {
+    /// Binds statements one after the other; each sees those before it.
+    pub(super) fn lets(&mut self, lets: &[Let], scope: &Rc<Scope>) -> Bound<Rc<Scope>> {
+        if let Some(extra) = lets.get(MAX_LETS) {
+            return Err(Diagnostic::error(extra.name.span.clone(), format!("more than {MAX_LETS} `let` statements")));
+        }
+        let mut scope = Rc::clone(scope);
+        for statement in lets {
+            let binding = match &statement.value {
+                LetValue::Function(definition) => Binding::Function(Rc::clone(definition), Rc::clone(&scope)),
+                LetValue::Expr(expr) => {
+                    // `let f = g;` names a function anew.
+                    let alias = match &expr.kind {
+                        ExprKind::Name(name) => scope.get(name).filter(|b| matches!(b, Binding::Function(..))),
+                        _ => None,
+                    };
+                    match alias {
+                        Some(function) => function,
+                        None => self.item(expr, Context { relation: None, scope: &scope })?.into_binding(),
+                    }
+                }
+            };
+            let inner = Scope::inside(&scope, false);
+            inner.insert(&statement.name.text, binding);
+            scope = inner;
+        }
+        Ok(scope)
+    }
+
+    pub(super) fn table(&mut self, expr: &Expr, context: Context<'_>) -> Bound<Relation> {
+        self.item(expr, context)?.into_table(&expr.span)
+    }
+
+    /// Binds an expression that may be a table or a value.
+    pub(super) fn item(&mut self, expr: &Expr, context: Context<'_>) -> Bound<Item> {
+        match &expr.kind {
+            ExprKind::Pipe(source, operators) => {
+                let relation = self.table(source, context)?;
+                Ok(Item::Table(self.operators(relation, operators, context.scope)?))
+            }
+            ExprKind::Name(name) => {
+                if let Some(binding) = context.scope.param(name) {
+                    return Self::bound_item(binding, name, &expr.span);
+                }
+                if context.relation.is_some_and(|relation| relation.column(name).is_some()) {
+                    return Ok(Item::Scalar(self.expr(expr, context)?));
+                }
+                if let Some(binding) = context.scope.get(name) {
+                    return Self::bound_item(binding, name, &expr.span);
+                }
+                if **name == *self.table.name || name == "source" {
+                    return Ok(Item::Table(self.raw_table()));
+                }
+                if context.relation.is_some() {
+                    return Ok(Item::Scalar(self.expr(expr, context)?));
+                }
+                let visible = context.scope.visible();
+                let mut error = Diagnostic::error(expr.span.clone(), format!("unknown table `{name}`"));
+                let known = visible.iter().map(String::as_str).chain([&*self.table.name]);
+                error.help = nearest(name, known)
+                    .or_else(|| Some(format!("the raw table is `{}`, also called `source`", self.table.name)));
+                Err(error)
+            }
+            ExprKind::Call(name, args) => self.call_item(name, args, expr, context),
+            ExprKind::Datatable(columns, values) => self.datatable(columns, values, context).map(Item::Table),
+            ExprKind::Print(assignments) => self.print(assignments, context).map(Item::Table),
+            ExprKind::Range(name, bounds) => self.range(name, bounds, context).map(Item::Table),
+            ExprKind::Union(union) => {
+                let relation = self.union(None, union, &expr.span, context)?;
+                Ok(Item::Table(relation))
+            }
+            _ => Ok(Item::Scalar(self.expr(expr, context)?)),
+        }
+    }
+
+    fn bound_item(binding: Binding, name: &str, span: &Span) -> Bound<Item> {
+        match binding {
+            Binding::Scalar(node) => Ok(Item::Scalar(node)),
+            Binding::Table(relation) => Ok(Item::Table((*relation).clone())),
+            Binding::Function(definition, _) if definition.params.iter().all(|param| param.default.is_some()) => {
+                Err(Diagnostic::error(span.clone(), format!("`{name}` is a function"))
+                    .with_help(format!("call it: `{name}()`")))
+            }
+            Binding::Function(..) => Err(Diagnostic::error(span.clone(), format!("`{name}` is a function"))
+                .with_help("call it with its arguments in parentheses")),
+        }
+    }
+
+    fn call_item(&mut self, name: &Name, args: &[Arg], expr: &Expr, context: Context<'_>) -> Bound<Item> {
+        if let Some(Binding::Function(definition, scope)) = context.scope.get(&name.text) {
+            return self.expand(&definition, &scope, None, args, &expr.span, context);
+        }
+        match (name.text.as_str(), args) {
+            ("materialize", [table]) => self.item(&table.value, context),
+            ("table", [table]) => {
+                let node = self.expr(&table.value, context)?;
+                match self.graph.constant(node).and_then(Scalar::as_str) {
+                    Some(wanted) if wanted == &*self.table.name => Ok(Item::Table(self.raw_table())),
+                    _ => Err(Diagnostic::error(table.value.span.clone(), "unknown table")
+                        .with_help(format!("the raw table is `{}`", self.table.name))),
+                }
+            }
+            _ => Ok(Item::Scalar(self.expr(expr, context)?)),
+        }
+    }
+
+    fn datatable(&mut self, columns: &[(Name, ColumnType)], values: &[Expr], context: Context<'_>) -> Bound<Relation> {
+        let rows = values.len() / columns.len();
+        let mut cells: Vec<Vec<ArrayRef>> = vec![Vec::with_capacity(rows); columns.len()];
+        for (position, value) in values.iter().enumerate() {
+            let (_, ty) = columns[position % columns.len()];
+            let node = self.expr(value, Context { relation: None, scope: context.scope })?;
+            let node = self.graph.convert(node, ty);
+            let Some(scalar) = self.graph.constant(node) else {
+                return Err(Diagnostic::error(value.span.clone(), "a value of a `datatable` must be constant"));
+            };
+            cells[position % columns.len()].push(scalar.to_array());
+        }
+        let domain = self.graph.domain(Domain::Rows(rows));
+        let mut relation = Relation { domain, columns: Vec::new() };
+        for ((name, ty), cells) in columns.iter().zip(cells) {
+            let cells: Vec<&dyn arrow::array::Array> = cells.iter().map(AsRef::as_ref).collect();
+            let array = if cells.is_empty() {
+                new_empty_array(&ty.arrow())
+            } else {
+                concat(&cells).expect("all cells of a column have its type")
+            };
+            let node = self.graph.column(array, *ty);
+            relation.columns.push(BoundColumn { name: name.text.as_str().into(), node });
+        }
+        Ok(relation)
+    }
+
+    fn print(&mut self, assignments: &[Assignment], context: Context<'_>) -> Bound<Relation> {
+        let domain = self.graph.domain(Domain::Rows(1));
+        let mut relation = Relation { domain, columns: Vec::new() };
+        for (number, assignment) in assignments.iter().enumerate() {
+            let node = self.expr(&assignment.value, Context { relation: None, scope: context.scope })?;
+            let name = match &assignment.name {
+                Some(name) => name.text.clone(),
+                None => format!("print_{number}"),
+            };
+            relation.columns.push(BoundColumn { name: Arc::from(names::unique(&name, &relation.columns)), node });
+        }
+        Ok(relation)
+    }
+
+    fn range(&mut self, name: &Name, bounds: &[Expr; 3], context: Context<'_>) -> Bound<Relation> {
+        let mut values = Vec::new();
+        for bound in bounds {
+            let node = self.expr(bound, Context { relation: None, scope: context.scope })?;
+            match self.graph.constant(node) {
+                Some(scalar) => values.push(scalar.clone()),
+                None => return Err(Diagnostic::error(bound.span.clone(), "a bound of `range` must be constant")),
+            }
+        }
+        let whole = |scalar: &Scalar| match scalar {
+            Scalar::Long(value) | Scalar::Datetime(value) | Scalar::Timespan(value) => Some(*value),
+            Scalar::Int(value) => Some(i64::from(*value)),
+            _ => None,
+        };
+        let span = bounds[0].span.start..bounds[2].span.end;
+        let (Some(from), Some(to), Some(step)) = (whole(&values[0]), whole(&values[1]), whole(&values[2])) else {
+            return Err(Diagnostic::error(span, "the bounds of `range` are whole numbers, times or spans"));
+        };
+        let count =
+            if step == 0 { -1 } else { to.saturating_sub(from).checked_div(step).unwrap_or(-1).saturating_add(1) };
+        let count = if (step > 0) == (to >= from) { count } else { 0 };
+        if !(0..=MAX_RANGE_ROWS).contains(&count) {
+            return Err(Diagnostic::error(span, format!("`range` gives at most {MAX_RANGE_ROWS} rows at ingest")));
+        }
+        let values_of = values[0].clone();
+        let ty = match values_of.ty() {
+            ColumnType::Int => ColumnType::Long,
+            ty => ty,
+        };
+        let cells: Vec<ArrayRef> = (0..count)
+            .map(|number| {
+                let value = from + number * step;
+                match ty {
+                    ColumnType::Datetime => Scalar::Datetime(value),
+                    ColumnType::Timespan => Scalar::Timespan(value),
+                    _ => Scalar::Long(value),
+                }
+                .to_array()
+            })
+            .collect();
+        let cells: Vec<&dyn arrow::array::Array> = cells.iter().map(AsRef::as_ref).collect();
+        let array = if cells.is_empty() {
+            new_empty_array(&ty.arrow())
+        } else {
+            concat(&cells).expect("all cells have one type")
+        };
+        let node = self.graph.column(array, ty);
+        let domain = self.graph.domain(Domain::Rows(count as usize));
+        Ok(Relation { domain, columns: vec![BoundColumn { name: name.text.as_str().into(), node }] })
+    }
+
+    /// `union`: rows of all branches, columns by name. Same names of different types become `name_type`.
+    pub(super) fn union(
+        &mut self,
+        first: Option<Relation>,
+        union: &Union,
+        span: &Span,
+        context: Context<'_>,
+    ) -> Bound<Relation> {
+        let mut branches: Vec<(String, Relation)> = Vec::new();
+        branches.extend(first.map(|relation| ("union_arg0".to_owned(), relation)));
+        for table in &union.tables {
+            let label = match &table.kind {
+                ExprKind::Name(name) => name.clone(),
+                _ => format!("union_arg{}", branches.len()),
+            };
+            match self.table(table, Context { relation: None, scope: context.scope }) {
+                Ok(relation) => branches.push((label, relation)),
+                // Other raw tables are empty here: a parser over several tables is one program per table.
+                Err(error) if matches!(table.kind, ExprKind::Name(_)) => self.complain(error)?,
+                Err(error) => return Err(error),
+            }
+        }
+        if branches.is_empty() {
+            return Err(Diagnostic::error(span.clone(), "no table of the union is known"));
+        }
+        if self.is_filter {
+            return Err(Diagnostic::error(span.clone(), "a filter has no `union`"));
+        }
+        if let Some(column) = &union.withsource {
+            for (label, relation) in &mut branches {
+                let node = self.graph.text(label);
+                relation.columns.insert(0, BoundColumn { name: column.as_str().into(), node });
+            }
+        }
+        let branches: Vec<Relation> = branches.into_iter().map(|(_, relation)| relation).collect();
+        if let [only] = branches.as_slice() {
+            return Ok(only.clone());
+        }
+        let mut wanted: Vec<(Arc<str>, ColumnType)> = Vec::new();
+        for branch in &branches {
+            for column in &branch.columns {
+                let key = (Arc::clone(&column.name), self.graph.ty(column.node));
+                let everywhere = branches.iter().all(|branch| branch.column(&column.name).is_some());
+                if !wanted.contains(&key) && (everywhere || !union.inner) {
+                    wanted.push(key);
+                }
+            }
+        }
+        let domain = self.graph.domain(Domain::Union(branches.iter().map(|branch| branch.domain).collect()));
+        let mut relation = Relation { domain, columns: Vec::new() };
+        for (name, ty) in &wanted {
+            let nodes: Vec<NodeId> = branches
+                .iter()
+                .map(|branch| match branch.column(name) {
+                    Some(node) if self.graph.ty(node) == *ty => node,
+                    _ => self.null(*ty),
+                })
+                .collect();
+            let node = self.graph.concat(nodes, *ty, domain);
+            let ambiguous = wanted.iter().filter(|(other, _)| other == name).count() > 1;
+            let name = if ambiguous { format!("{name}_{ty}").into() } else { Arc::clone(name) };
+            relation.columns.push(BoundColumn { name, node });
+        }
+        Ok(relation)
+    }
+
+    /// Values of constant columns; an error if they depend on the raw table.
+    pub(super) fn constant_table(
+        &mut self,
+        columns: &[NodeId],
+        domain: usize,
+        span: &Span,
+    ) -> Bound<(Vec<ArrayRef>, usize)> {
+        match constant_columns(&mut self.graph, columns, domain) {
+            Some(Ok(table)) => Ok(table),
+            Some(Err(error)) => {
+                Err(Diagnostic::error(span.clone(), format!("cannot evaluate the constant table: {error}")))
+            }
+            None => Err(Diagnostic::error(span.clone(), "this table must be constant at ingest")
+                .with_help("a table that depends on events would need all of them at once; use a `datatable`")),
+        }
+    }
+}

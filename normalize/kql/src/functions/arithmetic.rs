@@ -1,0 +1,184 @@
+//! `+ - * / %`, `and`, `or`, `not` and the sign.
+//!
+//! Integers wrap instead of failing, division by zero is null, `%` is never negative. Times and spans are counted in
+//! microseconds. The binder has already brought both sides to one of the type pairs that [`result_type`] knows.
+
+use arrow::array::ArrayRef;
+use weir_contract::schema::ColumnType::{self, Bool, Datetime, Long, Real, Timespan};
+
+use super::args::Args;
+use super::{Function, Returns, Want, function};
+
+const TWO: &[Want] = &[Want::Any, Want::Any];
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    function("+", TWO, Returns::Special, add, "`a + b`: sum of numbers, time and span"),
+    function("-", TWO, Returns::Special, subtract, "`a - b`: difference; of two datetimes, a timespan"),
+    function("*", TWO, Returns::Special, multiply, "`a * b`: product; a number times a timespan is a timespan"),
+    function("/", TWO, Returns::Special, divide, "`a / b`: integers truncate toward zero; by zero it is null"),
+    function("%", TWO, Returns::Special, modulo, "`a % b`: remainder, never negative"),
+    function(
+        "and",
+        &[Want::Bool; 2],
+        Returns::Ty(Bool),
+        |args| {
+            let (a, b) = (args.bool(0), args.bool(1));
+            args.opt_bools(|row| match (a.get(row), b.get(row)) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (Some(true), Some(true)) => Some(true),
+                _ => None,
+            })
+        },
+        "`a and b`: false wins over null",
+    ),
+    function(
+        "or",
+        &[Want::Bool; 2],
+        Returns::Ty(Bool),
+        |args| {
+            let (a, b) = (args.bool(0), args.bool(1));
+            args.opt_bools(|row| match (a.get(row), b.get(row)) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (Some(false), Some(false)) => Some(false),
+                _ => None,
+            })
+        },
+        "`a or b`: true wins over null",
+    ),
+    function(
+        "not",
+        &[Want::Bool],
+        Returns::Ty(Bool),
+        |args| {
+            let a = args.bool(0);
+            args.opt_bools(|row| Some(!a.get(row)?))
+        },
+        "`not(a)`: null stays null",
+    ),
+];
+
+/// The type of `left op right`, and the types to which the sides are converted first. `None`: the operator does not
+/// take these types. Ints and bools count as longs.
+pub(crate) fn result_type(
+    op: &str,
+    left: ColumnType,
+    right: ColumnType,
+) -> Option<(ColumnType, ColumnType, ColumnType)> {
+    let whole = |ty| match ty {
+        ColumnType::Int | Bool => Long,
+        ty => ty,
+    };
+    let (left, right) = (whole(left), whole(right));
+    Some(match (op, left, right) {
+        (_, ColumnType::Dynamic, ColumnType::Dynamic) => (Real, Real, Real),
+        ("+" | "-", Datetime, ColumnType::Dynamic) => (Datetime, Datetime, Timespan),
+        (_, ColumnType::Dynamic, other) => {
+            return result_type(op, if op == "-" && other == Timespan { Datetime } else { other }, other);
+        }
+        (_, other, ColumnType::Dynamic) => return result_type(op, other, other),
+        (_, Long, Long) => (Long, Long, Long),
+        ("+" | "-" | "*" | "/" | "%", Long | Real, Long | Real) => (Real, Real, Real),
+        ("+" | "-" | "%", Timespan, Timespan) => (Timespan, Timespan, Timespan),
+        ("/", Timespan, Timespan) => (Real, Timespan, Timespan),
+        ("*", Timespan, Long | Real) => (Timespan, Timespan, Real),
+        ("*", Long | Real, Timespan) => (Timespan, Real, Timespan),
+        ("/", Timespan, Long | Real) => (Timespan, Timespan, Real),
+        ("+" | "-", Datetime, Timespan) => (Datetime, Datetime, Timespan),
+        ("+", Timespan, Datetime) => (Datetime, Timespan, Datetime),
+        ("-", Datetime, Datetime) => (Timespan, Datetime, Datetime),
+        _ => return None,
+    })
+}
+
+fn output(args: &Args<'_>, op: &str, row: impl FnMut(usize) -> Option<i64>) -> ArrayRef {
+    match result_type(op, args.types[0], args.types[1]).map(|(ty, _, _)| ty) {
+        Some(Datetime) => args.datetimes(row),
+        Some(Timespan) => args.timespans(row),
+        _ => args.longs(row),
+    }
+}
+
+fn add(args: &Args<'_>) -> ArrayRef {
+    if args.types[0] == Real {
+        let (a, b) = (args.real(0), args.real(1));
+        return args.reals(|row| Some(a.get(row)? + b.get(row)?));
+    }
+    let (a, b) = (args.long(0), args.long(1));
+    if args.types[0] == Long {
+        return args.longs(|row| Some(a.get(row)?.wrapping_add(b.get(row)?)));
+    }
+    output(args, "+", |row| a.get(row)?.checked_add(b.get(row)?))
+}
+
+fn subtract(args: &Args<'_>) -> ArrayRef {
+    if args.types[0] == Real {
+        let (a, b) = (args.real(0), args.real(1));
+        return args.reals(|row| Some(a.get(row)? - b.get(row)?));
+    }
+    let (a, b) = (args.long(0), args.long(1));
+    if args.types[0] == Long {
+        return args.longs(|row| Some(a.get(row)?.wrapping_sub(b.get(row)?)));
+    }
+    output(args, "-", |row| a.get(row)?.checked_sub(b.get(row)?))
+}
+
+fn multiply(args: &Args<'_>) -> ArrayRef {
+    match (args.types[0], args.types[1]) {
+        (Real, Real) => {
+            let (a, b) = (args.real(0), args.real(1));
+            args.reals(|row| Some(a.get(row)? * b.get(row)?))
+        }
+        (Timespan, Real) => {
+            let (a, b) = (args.long(0), args.real(1));
+            args.timespans(|row| whole_micros(a.get(row)? as f64 * b.get(row)?))
+        }
+        (Real, Timespan) => {
+            let (a, b) = (args.real(0), args.long(1));
+            args.timespans(|row| whole_micros(a.get(row)? * b.get(row)? as f64))
+        }
+        _ => {
+            let (a, b) = (args.long(0), args.long(1));
+            args.longs(|row| Some(a.get(row)?.wrapping_mul(b.get(row)?)))
+        }
+    }
+}
+
+fn divide(args: &Args<'_>) -> ArrayRef {
+    match (args.types[0], args.types[1]) {
+        (Real, _) => {
+            let (a, b) = (args.real(0), args.real(1));
+            args.reals(|row| Some(a.get(row)? / b.get(row)?))
+        }
+        (Timespan, Timespan) => {
+            let (a, b) = (args.long(0), args.long(1));
+            args.reals(|row| Some(a.get(row)? as f64 / b.get(row)? as f64))
+        }
+        (Timespan, _) => {
+            let (a, b) = (args.long(0), args.real(1));
+            args.timespans(|row| whole_micros(a.get(row)? as f64 / b.get(row)?))
+        }
+        _ => {
+            let (a, b) = (args.long(0), args.long(1));
+            args.longs(|row| {
+                let (a, b) = (a.get(row)?, b.get(row)?);
+                (b != 0).then(|| a.wrapping_div(b))
+            })
+        }
+    }
+}
+
+fn modulo(args: &Args<'_>) -> ArrayRef {
+    if args.types[0] == Real {
+        let (a, b) = (args.real(0), args.real(1));
+        return args.reals(|row| Some(a.get(row)?.rem_euclid(b.get(row)?)));
+    }
+    let (a, b) = (args.long(0), args.long(1));
+    output(args, "%", |row| {
+        let (a, b) = (a.get(row)?, b.get(row)?);
+        (b != 0).then(|| a.wrapping_rem_euclid(b))
+    })
+}
+
+fn whole_micros(micros: f64) -> Option<i64> {
+    (micros.abs() < 9.2e18).then_some(micros as i64)
+}

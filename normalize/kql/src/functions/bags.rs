@@ -1,0 +1,275 @@
+//! Property bags inside `dynamic` values: JSON text is written directly, never through a tree.
+
+use arrow::array::ArrayRef;
+use weir_contract::schema::ColumnType::{self, Bool, Dynamic};
+
+use super::args::{Args, Texts};
+use super::conversion::Printer;
+use super::prepared::Prepared;
+use super::{Function, Returns, Want, function};
+use crate::json;
+use crate::scalar::Scalar;
+
+const DYNAMIC: Returns = Returns::Ty(Dynamic);
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    function("bag_pack", &[Want::Text, Want::Any], DYNAMIC, |args| pack(args, true), "`bag_pack(name, value, …)`: a bag of all pairs, empty values included").requires(0).repeating(2).prepared(names),
+    function("pack_nonempty", &[Want::Text, Want::Any], DYNAMIC, |args| pack(args, false), "`pack_nonempty(name, value, …)`: as `bag_pack` without the pairs whose value is null, an empty text, array or bag; null if none is left (Weir's own)").requires(0).repeating(2).prepared(names),
+    function("bag_merge", &[Want::Dynamic], DYNAMIC, merge, "`bag_merge(a, b, …)`: all members; the leftmost value of a name counts; what is no bag is left out").repeating(1),
+    function("bag_keys", &[Want::Dynamic], DYNAMIC, keys, "`bag_keys(bag)`: array of the member names"),
+    function("bag_has_key", &[Want::Dynamic, Want::Text], Returns::Ty(Bool), has_key, "`bag_has_key(bag, name)`: whether the bag has such a member"),
+    function("bag_remove_keys", &[Want::Dynamic, Want::Dynamic], DYNAMIC, remove_keys, "`bag_remove_keys(bag, names)`: without these members; `$.a.b` names a nested one"),
+    function("bag_set_key", &[Want::Dynamic, Want::Text, Want::Any], DYNAMIC, set_key, "`bag_set_key(bag, name, value)`: the member set or added"),
+    function("bag_zip", &[Want::Dynamic, Want::Dynamic], DYNAMIC, zip, "`bag_zip(names, values)`: a bag of two arrays"),
+    function("treepath", &[Want::Dynamic], DYNAMIC, tree_path, "`treepath(value)`: array of the paths of all leaves and inner bags"),
+];
+
+/// Escapes constant names once: `"name":`.
+fn names(constants: &[Option<Scalar>], _: &[ColumnType]) -> Result<Prepared, String> {
+    if !constants.len().is_multiple_of(2) {
+        return Err("expected pairs of a name and a value".into());
+    }
+    let mut names = Vec::new();
+    for name in constants.iter().step_by(2) {
+        let Some(name) = name.as_ref().and_then(Scalar::as_str) else { return Ok(Prepared::Nothing) };
+        names.push(escaped_name(name));
+    }
+    Ok(Prepared::Names(names))
+}
+
+fn escaped_name(name: &str) -> String {
+    let mut out = String::new();
+    json::write_string(&mut out, name);
+    out.push(':');
+    out
+}
+
+fn pack(args: &Args<'_>, keep_empty: bool) -> ArrayRef {
+    let printers: Vec<Printer<'_>> = (1..args.len()).step_by(2).map(|n| Printer::new(args, n)).collect();
+    let constant_names = match args.prepared {
+        Prepared::Names(names) => Some(names),
+        _ => None,
+    };
+    let names: Vec<Texts<'_>> = match constant_names {
+        Some(_) => Vec::new(),
+        None => (0..args.len()).step_by(2).map(|n| args.text(n)).collect(),
+    };
+    args.opt_texts(|row, out| {
+        out.push('{');
+        for (number, printer) in printers.iter().enumerate() {
+            if !keep_empty && printer.is_nothing(row) {
+                continue;
+            }
+            if out.len() > 1 {
+                out.push(',');
+            }
+            match constant_names {
+                Some(names) => out.push_str(&names[number]),
+                None => out.push_str(&escaped_name(names[number].get(row))),
+            }
+            printer.json(row, out);
+        }
+        out.push('}');
+        keep_empty || out.len() > 2
+    })
+}
+
+/// The members of a bag as (name token, value); empty for what is no bag.
+fn bag(value: &str) -> Vec<(&str, &str)> {
+    let mut members = Vec::new();
+    match json::members(value, |key, member| members.push((key, member))) {
+        Some(()) => members,
+        None => Vec::new(),
+    }
+}
+
+fn same_key(a: &str, b: &str) -> bool {
+    a == b || (a.contains('\\') || b.contains('\\')) && json::unquote(a) == json::unquote(b)
+}
+
+fn write_bag<'a>(out: &mut String, members: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    out.push('{');
+    let start = out.len();
+    for (key, value) in members {
+        if out.len() > start {
+            out.push(',');
+        }
+        out.push_str(key);
+        out.push(':');
+        out.push_str(value);
+    }
+    out.push('}');
+}
+
+fn is_bag(value: &str) -> bool {
+    value.trim_ascii_start().starts_with('{')
+}
+
+fn merge(args: &Args<'_>) -> ArrayRef {
+    let bags: Vec<_> = (0..args.len()).map(|n| args.text(n)).collect();
+    args.opt_texts(|row, out| {
+        let mut any = false;
+        let mut merged: Vec<(&str, &str)> = Vec::new();
+        let mut seen: ahash::AHashSet<std::borrow::Cow<'_, str>> = ahash::AHashSet::new();
+        for value in &bags {
+            let value = value.get(row);
+            if !is_bag(value) {
+                continue;
+            }
+            any = true;
+            merged.extend(bag(value).into_iter().filter(|(key, _)| seen.insert(json::unquote(key))));
+        }
+        write_bag(out, merged);
+        any
+    })
+}
+
+fn keys(args: &Args<'_>) -> ArrayRef {
+    let a = args.text(0);
+    args.opt_texts(|row, out| {
+        let value = a.get(row);
+        if !is_bag(value) {
+            return false;
+        }
+        super::arrays::write_list(out, bag(value).into_iter().map(|(key, _)| key));
+        true
+    })
+}
+
+fn has_key(args: &Args<'_>) -> ArrayRef {
+    let (a, key) = (args.text(0), args.text(1));
+    args.opt_bools(|row| {
+        let value = a.get(row);
+        let key = key.get(row);
+        is_bag(value).then(|| bag(value).iter().any(|(name, _)| json::unquote(name) == key))
+    })
+}
+
+fn remove_keys(args: &Args<'_>) -> ArrayRef {
+    let (a, names) = (args.text(0), args.text(1));
+    args.opt_texts(|row, out| {
+        let value = a.get(row);
+        if !is_bag(value) {
+            return false;
+        }
+        let mut paths: Vec<Vec<String>> = Vec::new();
+        let _ = json::elements(names.get(row), |name| {
+            let name = crate::text::dynamic_text(name);
+            paths.push(match name.strip_prefix("$.") {
+                Some(path) => path.split('.').map(str::to_owned).collect(),
+                None => vec![name.into_owned()],
+            });
+        });
+        let paths: Vec<&[String]> = paths.iter().map(Vec::as_slice).collect();
+        remove(value, &paths, out);
+        true
+    })
+}
+
+fn remove(value: &str, paths: &[&[String]], out: &mut String) {
+    let mut kept: Vec<(&str, String)> = Vec::new();
+    for (key, member) in bag(value) {
+        let name = json::unquote(key);
+        let below: Vec<&[String]> = paths
+            .iter()
+            .filter(|path| path.first().is_some_and(|first| *first == name))
+            .map(|path| &path[1..])
+            .collect();
+        if below.iter().any(|path| path.is_empty()) {
+            continue;
+        }
+        let mut text = String::new();
+        if below.is_empty() || !is_bag(member) {
+            text.push_str(member);
+        } else {
+            remove(member, &below, &mut text);
+        }
+        kept.push((key, text));
+    }
+    write_bag(out, kept.iter().map(|(key, member)| (*key, member.as_str())));
+}
+
+fn set_key(args: &Args<'_>) -> ArrayRef {
+    let (a, key, print) = (args.text(0), args.text(1), Printer::new(args, 2));
+    args.opt_texts(|row, out| {
+        let value = a.get(row);
+        if !is_bag(value) {
+            return false;
+        }
+        let mut name = String::new();
+        json::write_string(&mut name, key.get(row));
+        let mut new = String::new();
+        print.json(row, &mut new);
+        let mut members = bag(value);
+        match members.iter_mut().find(|(key, _)| same_key(key, &name)) {
+            Some((_, member)) => *member = &new,
+            None => members.push((&name, &new)),
+        }
+        write_bag(out, members);
+        true
+    })
+}
+
+fn zip(args: &Args<'_>) -> ArrayRef {
+    let (names, values) = (args.text(0), args.text(1));
+    args.opt_texts(|row, out| {
+        let Some(names) = super::arrays::list(names.get(row)) else { return false };
+        let values = super::arrays::list(values.get(row)).unwrap_or_default();
+        let quoted: Vec<String> = names
+            .iter()
+            .map(|name| {
+                let mut out = String::new();
+                json::write_string(&mut out, &crate::text::dynamic_text(name));
+                out
+            })
+            .collect();
+        write_bag(
+            out,
+            quoted
+                .iter()
+                .enumerate()
+                .map(|(position, name)| (name.as_str(), values.get(position).copied().unwrap_or("null"))),
+        );
+        true
+    })
+}
+
+/// Deepest value whose paths are listed.
+const MAX_TREE_DEPTH: usize = 64;
+
+fn tree_path(args: &Args<'_>) -> ArrayRef {
+    let a = args.text(0);
+    args.opt_texts(|row, out| {
+        let value = a.get(row);
+        let mut paths = Vec::new();
+        walk(value, "", &mut paths, 0);
+        let quoted: Vec<String> = paths
+            .iter()
+            .map(|path| {
+                let mut out = String::new();
+                json::write_string(&mut out, path);
+                out
+            })
+            .collect();
+        super::arrays::write_list(out, quoted.iter().map(String::as_str));
+        !paths.is_empty()
+    })
+}
+
+fn walk(value: &str, path: &str, paths: &mut Vec<String>, depth: usize) {
+    if depth > MAX_TREE_DEPTH {
+        return;
+    }
+    for (key, member) in bag(value) {
+        let path = format!("{path}['{}']", json::unquote(key));
+        paths.push(path.clone());
+        walk(member, &path, paths, depth + 1);
+    }
+    if let Some(items) = super::arrays::list(value) {
+        let path = format!("{path}[0]");
+        paths.push(path.clone());
+        for item in items {
+            walk(item, &path, paths, depth + 1);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Hashes (lower-case hexadecimal of the value's text; empty for nothing), base64, hexadecimal.
+
+use arrow::array::ArrayRef;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::Digest;
+use weir_contract::schema::ColumnType::{Long, String as Str};
+
+use super::args::Args;
+use super::{Function, Returns, Want, function};
+
+const T1: &[Want] = &[Want::Text];
+const TEXT: Returns = Returns::Ty(Str);
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    function("hash_sha256", T1, TEXT, hash::<sha2::Sha256>, "`hash_sha256(a)`: of the value's text"),
+    function("hash_sha1", T1, TEXT, hash::<sha1::Sha1>, "`hash_sha1(a)`: of the value's text"),
+    function("hash_md5", T1, TEXT, hash::<md5::Md5>, "`hash_md5(a)`: of the value's text"),
+    function(
+        "base64_encode_tostring",
+        T1,
+        TEXT,
+        |args| {
+            let a = args.text(0);
+            args.texts(|row, out| STANDARD.encode_string(a.get(row), out))
+        },
+        "`base64_encode_tostring(text)`",
+    ),
+    function(
+        "base64_decode_tostring",
+        T1,
+        TEXT,
+        |args| {
+            let a = args.text(0);
+            args.texts(|row, out| {
+                if let Some(text) = STANDARD.decode(a.get(row)).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
+                    out.push_str(&text);
+                }
+            })
+        },
+        "`base64_decode_tostring(text)`: empty if it is no base64 of UTF-8",
+    ),
+    function(
+        "tohex",
+        &[Want::Long, Want::Long],
+        TEXT,
+        |args| {
+            let (a, width) = (args.long(0), args.long_or(1, 0));
+            args.texts(|row, out| {
+                if let Some(value) = a.get(row) {
+                    let width = usize::try_from(width.get(row).unwrap_or(0)).unwrap_or(0).min(16);
+                    out.push_str(&format!("{value:0width$x}"));
+                }
+            })
+        },
+        "`tohex(number[, width])`: of 64 bits, lower case",
+    )
+    .requires(1),
+    function(
+        "hex_tolong",
+        T1,
+        Returns::Ty(Long),
+        |args| {
+            let a = args.text(0);
+            args.longs(|row| {
+                let text = a.get(row).trim();
+                let digits = text.strip_prefix("0x").unwrap_or(text);
+                u64::from_str_radix(digits, 16).ok().map(u64::cast_signed)
+            })
+        },
+        "`hex_tolong(text)`: the number that hexadecimal digits stand for (Weir's own)",
+    ),
+];
+
+fn hash<D: Digest>(args: &Args<'_>) -> ArrayRef {
+    let a = args.text(0);
+    args.texts(|row, out| {
+        let text = a.get(row);
+        if !text.is_empty() {
+            out.push_str(&hex::encode(D::digest(text)));
+        }
+    })
+}

@@ -1,0 +1,36 @@
+//! What a call computes once, at compile time, from its constant arguments.
+
+use std::sync::Arc;
+
+use ahash::{AHashMap, AHashSet};
+use arrow::array::ArrayRef;
+use regex::Regex;
+use weir_contract::schema::ColumnType;
+
+use crate::scalar::Scalar;
+
+/// The state of a call. [`Prepared::Nothing`] where the arguments that matter are not constant.
+#[derive(Debug, Default)]
+pub(crate) enum Prepared {
+    #[default]
+    Nothing,
+    Regex(Regex),
+    /// A set of texts (lower-cased where the operator ignores case).
+    Texts(AHashSet<String>),
+    /// Needles, in order.
+    Needles(Vec<String>),
+    Longs(AHashSet<i64>),
+    /// Escaped member names with quotes and colon, one per pair.
+    Names(Vec<String>),
+    /// A chain `case(x == "a", 1, …)`: which row of `results` a text leads to, the last row being the default.
+    CaseMap {
+        rows: AHashMap<String, usize>,
+        results: ArrayRef,
+    },
+}
+
+/// Builds the state from the arguments (`None`: not constant), or says why they cannot be right.
+pub(crate) type Prepare = fn(&[Option<Scalar>], &[ColumnType]) -> Result<Prepared, String>;
+
+/// Shared by the copies of a program.
+pub(crate) type SharedPrepared = Arc<Prepared>;

@@ -1,0 +1,180 @@
+//! All constant paths of one `dynamic` column, found in one pass over each row's text.
+
+use super::scan::{skip_blanks, skip_string, skip_value};
+use super::unquote;
+
+/// One step of a path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Segment {
+    Key(String),
+    /// Negative counts from the end.
+    Index(i64),
+}
+
+/// A prefix tree of paths; each path has an output number.
+#[derive(Debug, Default)]
+pub(crate) struct PathTree {
+    root: Node,
+    outputs: usize,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    outputs: Vec<usize>,
+    keys: Vec<(String, Node)>,
+    indices: Vec<(i64, Node)>,
+}
+
+impl PathTree {
+    /// Adds a path and returns its output number: 0, 1, 2…
+    pub(crate) fn add(&mut self, path: &[Segment]) -> usize {
+        let mut node = &mut self.root;
+        for segment in path {
+            node = match segment {
+                Segment::Key(key) => child(&mut node.keys, key),
+                Segment::Index(index) => child(&mut node.indices, index),
+            };
+        }
+        node.outputs.push(self.outputs);
+        self.outputs += 1;
+        self.outputs - 1
+    }
+
+    pub(crate) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Fills `found` (one place per output) with the slices of `text` that the paths lead to; `None` where a path
+    /// leads nowhere. A key that stands twice counts with its last value.
+    pub(crate) fn find<'a>(&self, text: &'a str, found: &mut [Option<&'a str>]) {
+        found.fill(None);
+        if matches!(text, "" | "{}" | "[]" | "null") {
+            return;
+        }
+        let bytes = text.as_bytes();
+        self.root.walk(text, skip_blanks(bytes, 0), found);
+    }
+}
+
+fn child<'n, K: PartialEq + Clone>(children: &'n mut Vec<(K, Node)>, key: &K) -> &'n mut Node {
+    let position = match children.iter().position(|(name, _)| name == key) {
+        Some(position) => position,
+        None => {
+            children.push((key.clone(), Node::default()));
+            children.len() - 1
+        }
+    };
+    &mut children[position].1
+}
+
+impl Node {
+    /// Reads the value at `start` and returns the position behind it.
+    fn walk<'a>(&self, text: &'a str, start: usize, found: &mut [Option<&'a str>]) -> Option<usize> {
+        let bytes = text.as_bytes();
+        let end = match bytes.get(start)? {
+            b'{' if !self.keys.is_empty() => self.object(text, start, found),
+            b'[' if !self.indices.is_empty() => self.array(text, start, found),
+            _ => skip_value(bytes, start),
+        }?;
+        if !self.outputs.is_empty() {
+            let value = text.get(start..end)?;
+            for output in &self.outputs {
+                found[*output] = Some(value);
+            }
+        }
+        Some(end)
+    }
+
+    fn object<'a>(&self, text: &'a str, start: usize, found: &mut [Option<&'a str>]) -> Option<usize> {
+        let bytes = text.as_bytes();
+        let mut position = skip_blanks(bytes, start + 1);
+        if bytes.get(position) == Some(&b'}') {
+            return Some(position + 1);
+        }
+        loop {
+            position = skip_blanks(bytes, position);
+            if bytes.get(position) != Some(&b'"') {
+                return None;
+            }
+            let key_end = skip_string(bytes, position)?;
+            let raw = &bytes[position + 1..key_end - 1];
+            let child = if memchr::memchr(b'\\', raw).is_none() {
+                self.keys.iter().find(|(key, _)| key.as_bytes() == raw)
+            } else {
+                let key = unquote(text.get(position..key_end)?);
+                self.keys.iter().find(|(name, _)| *name == key)
+            };
+            position = skip_blanks(bytes, key_end);
+            if bytes.get(position) != Some(&b':') {
+                return None;
+            }
+            position = skip_blanks(bytes, position + 1);
+            position = match child {
+                Some((_, node)) => node.walk(text, position, found)?,
+                None => skip_value(bytes, position)?,
+            };
+            position = skip_blanks(bytes, position);
+            match bytes.get(position)? {
+                b',' => position += 1,
+                b'}' => return Some(position + 1),
+                _ => return None,
+            }
+        }
+    }
+
+    fn array<'a>(&self, text: &'a str, start: usize, found: &mut [Option<&'a str>]) -> Option<usize> {
+        let bytes = text.as_bytes();
+        let mut starts = Vec::new();
+        let mut position = skip_blanks(bytes, start + 1);
+        if bytes.get(position) != Some(&b']') {
+            loop {
+                position = skip_blanks(bytes, position);
+                starts.push(position);
+                position = skip_blanks(bytes, skip_value(bytes, position)?);
+                match bytes.get(position)? {
+                    b',' => position += 1,
+                    b']' => break,
+                    _ => return None,
+                }
+            }
+        }
+        for (index, node) in &self.indices {
+            let index = if *index < 0 { *index + starts.len() as i64 } else { *index };
+            if let Some(start) = usize::try_from(index).ok().and_then(|index| starts.get(index)) {
+                node.walk(text, *start, found);
+            }
+        }
+        Some(position + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Segment {
+        Segment::Key(name.into())
+    }
+
+    #[test]
+    fn all_paths_are_found_in_one_pass() {
+        let mut tree = PathTree::default();
+        let paths = [
+            vec![key("a")],
+            vec![key("b"), key("c")],
+            vec![key("b"), Segment::Index(0)],
+            vec![key("l"), Segment::Index(-1)],
+            vec![key("l"), Segment::Index(0), key("x")],
+            vec![key("é\"")],
+            vec![key("l"), Segment::Index(9)],
+        ];
+        for path in &paths {
+            tree.add(path);
+        }
+        let mut found = vec![None; tree.outputs()];
+        tree.find(r#" {"a": 1, "b":{"c":[1, {"c":2}]}, "l":[{"x":"y"}, null , "z"], "\u00e9\"": true}"#, &mut found);
+        assert_eq!(found, [Some("1"), Some(r#"[1, {"c":2}]"#), None, Some("\"z\""), Some("\"y\""), Some("true"), None]);
+        tree.find("not json", &mut found);
+        assert_eq!(found, [None; 7]);
+    }
+}

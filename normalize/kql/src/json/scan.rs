@@ -1,0 +1,116 @@
+//! Finding the end of a JSON value without building it. Malformed text gives `None`; nothing recurses.
+
+/// The position behind the value that starts at or after `position`.
+pub(crate) fn skip_value(bytes: &[u8], position: usize) -> Option<usize> {
+    let start = skip_blanks(bytes, position);
+    match bytes.get(start)? {
+        b'"' => skip_string(bytes, start),
+        b'{' | b'[' => {
+            let mut depth = 0_usize;
+            let mut position = start;
+            loop {
+                match bytes.get(position)? {
+                    b'"' => {
+                        position = skip_string(bytes, position)?;
+                        continue;
+                    }
+                    b'{' | b'[' => depth += 1,
+                    b'}' | b']' => {
+                        depth -= 1;
+                        if depth == 0 {
+                            return Some(position + 1);
+                        }
+                    }
+                    _ => {}
+                }
+                position += 1;
+            }
+        }
+        b',' | b':' | b'}' | b']' => None,
+        _ => {
+            let length = bytes[start..]
+                .iter()
+                .take_while(|b| !matches!(b, b',' | b'}' | b']' | b':' | b' ' | b'\n' | b'\r' | b'\t'))
+                .count();
+            Some(start + length)
+        }
+    }
+}
+
+/// The position behind the string whose opening quote stands at `position`.
+pub(crate) fn skip_string(bytes: &[u8], position: usize) -> Option<usize> {
+    let mut position = position + 1;
+    loop {
+        let offset = memchr::memchr2(b'"', b'\\', bytes.get(position..)?)?;
+        position += offset;
+        if bytes[position] == b'"' {
+            return Some(position + 1);
+        }
+        position += 2;
+    }
+}
+
+pub(crate) fn skip_blanks(bytes: &[u8], mut position: usize) -> usize {
+    while matches!(bytes.get(position), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+        position += 1;
+    }
+    position
+}
+
+/// Calls `visit(key token with quotes, value)` for each member of the object `text`; `None` if it is none or breaks
+/// off.
+pub(crate) fn members<'a>(text: &'a str, mut visit: impl FnMut(&'a str, &'a str)) -> Option<()> {
+    let bytes = text.as_bytes();
+    let mut position = skip_blanks(bytes, 0);
+    if bytes.get(position) != Some(&b'{') {
+        return None;
+    }
+    position = skip_blanks(bytes, position + 1);
+    if bytes.get(position) == Some(&b'}') {
+        return Some(());
+    }
+    loop {
+        let key_start = skip_blanks(bytes, position);
+        if bytes.get(key_start) != Some(&b'"') {
+            return None;
+        }
+        let key_end = skip_string(bytes, key_start)?;
+        let colon = skip_blanks(bytes, key_end);
+        if bytes.get(colon) != Some(&b':') {
+            return None;
+        }
+        let start = skip_blanks(bytes, colon + 1);
+        let end = skip_value(bytes, start)?;
+        visit(text.get(key_start..key_end)?, text.get(start..end)?);
+        position = skip_blanks(bytes, end);
+        match bytes.get(position)? {
+            b',' => position += 1,
+            b'}' => return Some(()),
+            _ => return None,
+        }
+    }
+}
+
+/// Calls `visit(element)` for each element of the array `text`; `None` if it is none or breaks off.
+pub(crate) fn elements<'a>(text: &'a str, mut visit: impl FnMut(&'a str)) -> Option<()> {
+    let bytes = text.as_bytes();
+    let mut position = skip_blanks(bytes, 0);
+    if bytes.get(position) != Some(&b'[') {
+        return None;
+    }
+    position = skip_blanks(bytes, position + 1);
+    if bytes.get(position) == Some(&b']') {
+        return Some(());
+    }
+    loop {
+        let start = skip_blanks(bytes, position);
+        let end = skip_value(bytes, start)?;
+        visit(text.get(start..end)?);
+        position = skip_blanks(bytes, end);
+        match bytes.get(position)? {
+            b',' => position += 1,
+            b']' => return Some(()),
+            _ => return None,
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Typed nodes, hash-consed: asking twice for the same thing gives the same node. Constants fold while it is built.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use arrow::array::ArrayRef;
+use weir_contract::schema::ColumnType;
+
+use super::parse::Pattern;
+use super::parse_kv::KvPattern;
+use super::probe::ProbeTable;
+use super::unnest::UnnestSpec;
+use crate::functions::args::Args;
+use crate::functions::prepared::{Prepared, SharedPrepared};
+use crate::functions::{Function, Returns, builtin};
+use crate::json::Segment;
+use crate::scalar::{Scalar, Value};
+
+pub(crate) type NodeId = usize;
+pub(crate) type DomainId = usize;
+
+/// What a node computes from its arguments.
+#[derive(Debug)]
+pub(crate) enum Op {
+    /// A raw column.
+    Input(Arc<str>),
+    Const(Scalar),
+    /// A column of a constant table.
+    Column(ArrayRef),
+    Call(&'static Function, SharedPrepared),
+    /// A constant path into a dynamic argument; as text, the value is unquoted.
+    Path(Vec<Segment>, bool),
+    /// Selection: the rows where the mask (argument 0) is true.
+    Where,
+    /// Argument 0 carried through the selection, argument 1.
+    Move,
+    /// Selection: rows matched with a constant table.
+    Probe(Arc<ProbeTable>),
+    /// Column of the constant table at argument 0, a probe.
+    Probed(usize),
+    /// Selection: one row per element of the arguments.
+    Unnest(UnnestSpec),
+    /// Column of an unnest.
+    Unnested(usize),
+    /// Tuple: the captures of `parse`.
+    Parse(Arc<Pattern>),
+    ParseKv(Arc<KvPattern>),
+    /// A column of a tuple.
+    Part(usize),
+    /// The branches' columns, one after the other; the domain is a union.
+    Concat,
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) op: Op,
+    pub(crate) args: Vec<NodeId>,
+    pub(crate) ty: ColumnType,
+    /// `None`: the same value for all rows.
+    pub(crate) domain: Option<DomainId>,
+}
+
+/// A set of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Domain {
+    Input,
+    /// A constant table's rows.
+    Rows(usize),
+    /// What a selection node leaves.
+    Selected(NodeId),
+    Union(Vec<DomainId>),
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Input(Arc<str>),
+    Const(Scalar),
+    Call(&'static str, Vec<NodeId>),
+    Path(Vec<Segment>, bool, NodeId),
+    Where(NodeId, DomainId),
+    Move(NodeId, NodeId),
+    Field(&'static str, usize, NodeId),
+}
+
+#[derive(Debug)]
+pub(crate) struct Graph {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) domains: Vec<Domain>,
+    interned: AHashMap<Key, NodeId>,
+}
+
+/// The domain of the raw table's rows.
+pub(crate) const INPUT: DomainId = 0;
+
+impl Graph {
+    pub(crate) fn new() -> Self {
+        Self { nodes: Vec::new(), domains: vec![Domain::Input], interned: AHashMap::new() }
+    }
+
+    pub(crate) fn ty(&self, node: NodeId) -> ColumnType {
+        self.nodes[node].ty
+    }
+
+    pub(crate) fn constant(&self, node: NodeId) -> Option<&Scalar> {
+        match &self.nodes[node].op {
+            Op::Const(scalar) => Some(scalar),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn domain(&mut self, domain: Domain) -> DomainId {
+        if let Some(known) = self.domains.iter().position(|other| *other == domain) {
+            return known;
+        }
+        self.domains.push(domain);
+        self.domains.len() - 1
+    }
+
+    fn push(&mut self, op: Op, args: Vec<NodeId>, ty: ColumnType, domain: Option<DomainId>) -> NodeId {
+        self.nodes.push(Node { op, args, ty, domain });
+        self.nodes.len() - 1
+    }
+
+    fn intern(&mut self, key: Key, build: impl FnOnce() -> (Op, Vec<NodeId>, ColumnType, Option<DomainId>)) -> NodeId {
+        if let Some(node) = self.interned.get(&key) {
+            return *node;
+        }
+        let (op, args, ty, domain) = build();
+        let node = self.push(op, args, ty, domain);
+        self.interned.insert(key, node);
+        node
+    }
+
+    pub(crate) fn input(&mut self, name: &Arc<str>, ty: ColumnType) -> NodeId {
+        self.intern(Key::Input(Arc::clone(name)), || (Op::Input(Arc::clone(name)), Vec::new(), ty, Some(INPUT)))
+    }
+
+    pub(crate) fn scalar(&mut self, scalar: Scalar) -> NodeId {
+        self.intern(Key::Const(scalar.clone()), || {
+            let ty = scalar.ty();
+            (Op::Const(scalar), Vec::new(), ty, None)
+        })
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> NodeId {
+        self.scalar(Scalar::String(text.into()))
+    }
+
+    pub(crate) fn column(&mut self, array: ArrayRef, ty: ColumnType) -> NodeId {
+        let domain = self.domain(Domain::Rows(array.len()));
+        self.push(Op::Column(array), Vec::new(), ty, Some(domain))
+    }
+
+    /// A call; the arguments have the types that the function wants. `Err`: a constant argument cannot be right.
+    pub(crate) fn call(
+        &mut self,
+        function: &'static Function,
+        args: Vec<NodeId>,
+        ty: Option<ColumnType>,
+    ) -> Result<NodeId, String> {
+        let ty = ty.unwrap_or_else(|| match function.returns {
+            Returns::Ty(ty) => ty,
+            Returns::Arg(n) => self.ty(args[n]),
+            Returns::Special => args.first().map_or(ColumnType::Dynamic, |first| self.ty(*first)),
+        });
+        let key = Key::Call(function.name, args);
+        if let Some(node) = self.interned.get(&key) {
+            return Ok(*node);
+        }
+        let Key::Call(_, args) = &key else { unreachable!("built just above") };
+        let constants: Vec<Option<Scalar>> = args.iter().map(|arg| self.constant(*arg).cloned()).collect();
+        let types: Vec<ColumnType> = args.iter().map(|arg| self.ty(*arg)).collect();
+        let prepared = match function.prepare {
+            Some(prepare) => prepare(&constants, &types)?,
+            None => Prepared::Nothing,
+        };
+        if function.pure && constants.iter().all(Option::is_some) {
+            let values: Vec<Value> = constants.into_iter().flatten().map(Value::Scalar).collect();
+            let call = Args { values: &values, types: &types, rows: 1, prepared: &prepared, now: 0 };
+            let folded = Scalar::of_array(&(function.kernel)(&call), 0, ty);
+            return Ok(self.scalar(folded));
+        }
+        let args = args.clone();
+        let domain = args.iter().find_map(|arg| self.nodes[*arg].domain);
+        let node = self.push(Op::Call(function, Arc::new(prepared)), args, ty, domain);
+        self.interned.insert(key, node);
+        Ok(node)
+    }
+
+    /// A call to a function of this crate that takes whatever it is given.
+    pub(crate) fn builtin(&mut self, name: &str, args: Vec<NodeId>) -> NodeId {
+        self.call(builtin(name), args, None).expect("only patterns can be refused, and these calls have none")
+    }
+
+    /// A call whose state the binder prepared itself.
+    pub(crate) fn call_prepared(
+        &mut self,
+        function: &'static Function,
+        args: Vec<NodeId>,
+        ty: ColumnType,
+        prepared: Prepared,
+    ) -> NodeId {
+        let domain = args.iter().find_map(|arg| self.nodes[*arg].domain);
+        self.push(Op::Call(function, Arc::new(prepared)), args, ty, domain)
+    }
+
+    /// `base` followed by one more step.
+    pub(crate) fn path(&mut self, base: NodeId, segment: Segment) -> NodeId {
+        if let Some(scalar) = self.constant(base) {
+            let key = match segment {
+                Segment::Key(name) => Scalar::String(name.into()),
+                Segment::Index(index) => Scalar::Long(index),
+            };
+            let base = match scalar {
+                Scalar::Dynamic(_) => base,
+                _ => return self.scalar(Scalar::Null(ColumnType::Dynamic)),
+            };
+            let key = self.scalar(key);
+            return self.builtin("[]", vec![base, key]);
+        }
+        let (root, path) = match &self.nodes[base] {
+            Node { op: Op::Path(path, false), args, .. } => {
+                (args[0], path.iter().cloned().chain([segment]).collect::<Vec<_>>())
+            }
+            _ => (base, vec![segment]),
+        };
+        self.path_of(root, path, false)
+    }
+
+    fn path_of(&mut self, root: NodeId, path: Vec<Segment>, as_text: bool) -> NodeId {
+        let domain = self.nodes[root].domain;
+        let ty = if as_text { ColumnType::String } else { ColumnType::Dynamic };
+        self.intern(Key::Path(path.clone(), as_text, root), || (Op::Path(path, as_text), vec![root], ty, domain))
+    }
+
+    /// `node` converted to `ty`; itself if it has that type.
+    pub(crate) fn convert(&mut self, node: NodeId, ty: ColumnType) -> NodeId {
+        if self.ty(node) == ty {
+            return node;
+        }
+        if ty == ColumnType::String
+            && let Node { op: Op::Path(path, false), args, .. } = &self.nodes[node]
+        {
+            let (root, path) = (args[0], path.clone());
+            return self.path_of(root, path, true);
+        }
+        if let Some(Scalar::Null(_)) = self.constant(node)
+            && ty != ColumnType::String
+        {
+            return self.scalar(Scalar::Null(ty));
+        }
+        self.builtin(crate::functions::converter(ty), vec![node])
+    }
+
+    /// The selection of the rows of `domain` where `mask` is true, and its domain.
+    pub(crate) fn filter(&mut self, mask: NodeId, domain: DomainId) -> (NodeId, DomainId) {
+        let selection =
+            self.intern(Key::Where(mask, domain), || (Op::Where, vec![mask], ColumnType::Bool, Some(domain)));
+        let selected = self.domain(Domain::Selected(selection));
+        (selection, selected)
+    }
+
+    /// A selection that is not shared.
+    pub(crate) fn selection(&mut self, op: Op, args: Vec<NodeId>, domain: DomainId) -> (NodeId, DomainId) {
+        let selection = self.push(op, args, ColumnType::Bool, Some(domain));
+        let selected = self.domain(Domain::Selected(selection));
+        (selection, selected)
+    }
+
+    /// `node` carried through a selection; constants need no carrying.
+    pub(crate) fn moved(&mut self, node: NodeId, selection: NodeId, domain: DomainId) -> NodeId {
+        if self.nodes[node].domain.is_none() {
+            return node;
+        }
+        let ty = self.ty(node);
+        self.intern(Key::Move(node, selection), || (Op::Move, vec![node, selection], ty, Some(domain)))
+    }
+
+    /// Column `number` of a probe, an unnest (both give `domain`) or a tuple.
+    pub(crate) fn field(&mut self, op: Op, number: usize, of: NodeId, ty: ColumnType, domain: DomainId) -> NodeId {
+        let kind = match op {
+            Op::Probed(_) => "probed",
+            Op::Unnested(_) => "unnested",
+            _ => "part",
+        };
+        self.intern(Key::Field(kind, number, of), || (op, vec![of], ty, Some(domain)))
+    }
+
+    /// A tuple of the rows of `domain`.
+    pub(crate) fn tuple(&mut self, op: Op, arg: NodeId, domain: DomainId) -> NodeId {
+        self.push(op, vec![arg], ColumnType::Dynamic, Some(domain))
+    }
+
+    pub(crate) fn concat(&mut self, args: Vec<NodeId>, ty: ColumnType, domain: DomainId) -> NodeId {
+        if let Some(first) = args.first()
+            && self.nodes[*first].domain.is_none()
+            && args.iter().all(|arg| arg == first)
+        {
+            return *first;
+        }
+        self.push(Op::Concat, args, ty, Some(domain))
+    }
+}

@@ -1,0 +1,132 @@
+//! The compiled form of a query: a straight line of steps over slots, run once per batch.
+//!
+//! The binder builds a [`graph::Graph`] of typed nodes, each in a row domain (the input's rows, the rows that a filter
+//! left, …). Equal nodes are one node, so common work is shared; only nodes that an output needs become steps, so
+//! unused columns cost nothing; all constant paths of one dynamic column become one step. Columns that pass through
+//! unchanged are shared, never copied.
+
+pub(crate) mod eval;
+pub(crate) mod graph;
+pub(crate) mod parse;
+pub(crate) mod parse_kv;
+pub(crate) mod probe;
+mod schedule;
+pub(crate) mod unnest;
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::error::ArrowError;
+use weir_contract::schema::TableSchema;
+
+use self::eval::Frame;
+use self::schedule::Schedule;
+use crate::diagnostic::Diagnostic;
+
+pub(crate) use self::schedule::constant_columns;
+
+/// Why a batch could not be run: it does not fit the program. No value of any row is ever the cause.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    /// An input column has an Arrow type that holds no KQL value of the declared type.
+    #[error("input column `{column}` of type {found} cannot be read as {expected}")]
+    InputType {
+        /// The column.
+        column: String,
+        /// Its Arrow type in the batch.
+        found: String,
+        /// Its declared KQL type.
+        expected: String,
+    },
+    /// Arrow refused an operation, as on more than 2 GiB of rows.
+    #[error("cannot evaluate the batch")]
+    Arrow(#[from] ArrowError),
+}
+
+/// A compiled tabular query. Cheap to share; running it needs no lock.
+#[derive(Debug)]
+pub struct Program {
+    pub(crate) schedule: Schedule,
+    pub(crate) output: TableSchema,
+    pub(crate) inputs: Vec<Arc<str>>,
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+impl Program {
+    pub(crate) fn new(
+        graph: graph::Graph,
+        columns: &[(Arc<str>, graph::NodeId)],
+        domain: graph::DomainId,
+        name: &str,
+        warnings: Vec<Diagnostic>,
+    ) -> Self {
+        let outputs: Vec<graph::NodeId> = columns.iter().map(|(_, node)| *node).collect();
+        let output = TableSchema {
+            name: name.into(),
+            columns: columns
+                .iter()
+                .map(|(name, node)| weir_contract::schema::Column::new(name, graph.ty(*node)))
+                .collect(),
+        };
+        let schedule = Schedule::new(Arc::new(graph), outputs, domain);
+        let inputs = schedule.inputs();
+        Self { schedule, output, inputs, warnings }
+    }
+
+    /// Names and types of the columns that [`Program::run`] gives, in order.
+    pub fn output(&self) -> &TableSchema {
+        &self.output
+    }
+
+    /// The raw columns that are read; columns without effect on the output are not among them.
+    pub fn inputs(&self) -> &[Arc<str>] {
+        &self.inputs
+    }
+
+    /// What the binder found odd, in the order of the query.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Runs the query over one batch.
+    ///
+    /// Columns are found by name; one that is absent counts as null in every row. `now()` is the time of the call.
+    /// The result has exactly the Arrow fields of [`Program::output`]. Rows keep their order, except that the branches
+    /// of a `union` follow each other.
+    pub fn run(&self, batch: &RecordBatch) -> Result<RecordBatch, EvalError> {
+        let mut frame = Frame::new(&self.schedule, batch);
+        frame.run()?;
+        let rows = frame.rows(self.schedule.domain);
+        let columns = self.schedule.outputs.iter().map(|node| frame.column(*node, rows)).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(self.output.arrow(), columns, &options)?)
+    }
+}
+
+/// A compiled predicate over a raw table.
+#[derive(Debug)]
+pub struct Filter {
+    pub(crate) program: Program,
+}
+
+impl Filter {
+    /// Which rows the predicate holds for. The mask has no nulls: null counts as false.
+    pub fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray, EvalError> {
+        let result = self.program.run(batch)?;
+        let mask = result.column(0).as_boolean();
+        Ok(match mask.nulls() {
+            None => mask.clone(),
+            Some(nulls) => BooleanArray::new(mask.values() & nulls.inner(), None),
+        })
+    }
+
+    /// The raw columns that the predicate reads.
+    pub fn inputs(&self) -> &[Arc<str>] {
+        self.program.inputs()
+    }
+
+    /// What the binder found odd.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        self.program.warnings()
+    }
+}

@@ -1,0 +1,302 @@
+//! Text to tokens. Comments and blanks vanish; literal forms with their own inner syntax (`dynamic({…})`,
+//! `datetime(2020-01-01)`) become one token each.
+
+use weir_contract::schema::ColumnType;
+
+use super::literal;
+use crate::diagnostic::{Diagnostic, Span};
+use crate::scalar::Scalar;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) kind: TokenKind,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum TokenKind {
+    /// A word: keyword, name, or type.
+    Word(String),
+    Text(String),
+    /// A number, timespan or typed literal.
+    Literal(Scalar),
+    /// One of [`SYMBOLS`].
+    Symbol(&'static str),
+    End,
+}
+
+/// Longest first, so that the first match is the right one.
+const SYMBOLS: &[&str] = &[
+    "!in~", "=~", "!~", "==", "!=", "<>", "<=", ">=", "=>", "..", "in~", "<", ">", "=", "+", "-", "*", "/", "%", "(",
+    ")", "[", "]", "{", "}", ",", ";", "|", ".", ":", "!", "?", "~", "&", "@",
+];
+
+/// Splits `source` into tokens, the last being [`TokenKind::End`].
+pub(crate) fn tokens(source: &str) -> Result<Vec<Token>, Diagnostic> {
+    let mut tokens = Vec::new();
+    let mut position = 0;
+    let bytes = source.as_bytes();
+    while position < bytes.len() {
+        let rest = &source[position..];
+        let first = rest.chars().next().unwrap_or(' ');
+        if first.is_whitespace() || first == '\u{feff}' {
+            position += first.len_utf8();
+            continue;
+        }
+        if rest.starts_with("//") {
+            position += rest.find('\n').unwrap_or(rest.len());
+            continue;
+        }
+        let (kind, length) = token(source, position, first)?;
+        tokens.push(Token { kind, span: position..position + length });
+        position += length;
+    }
+    tokens.push(Token { kind: TokenKind::End, span: source.len()..source.len() });
+    Ok(tokens)
+}
+
+fn token(source: &str, position: usize, first: char) -> Result<(TokenKind, usize), Diagnostic> {
+    let rest = &source[position..];
+    if let Some(parsed) = string(rest) {
+        let (text, length) = parsed.map_err(|message| Diagnostic::error(position..position + 1, message))?;
+        return Ok((TokenKind::Text(text), length));
+    }
+    if first.is_ascii_digit() {
+        let (scalar, length) =
+            number(rest).map_err(|(message, length)| Diagnostic::error(position..position + length, message))?;
+        return Ok((TokenKind::Literal(scalar), length));
+    }
+    if rest.starts_with("in~") {
+        return Ok((TokenKind::Symbol("in~"), 3));
+    }
+    if first.is_alphabetic() || first == '_' || first == '$' {
+        let length = word_length(rest);
+        let word = &rest[..length];
+        if let Some(ty) = typed_literal(word)
+            && let Some(open) = rest[length..].find(|c: char| !c.is_whitespace())
+            && rest[length + open..].starts_with('(')
+        {
+            let inner_start = length + open + 1;
+            let inner_length = balanced(&rest[inner_start..]).ok_or_else(|| {
+                Diagnostic::error(position..position + inner_start, format!("`{word}(` is never closed"))
+            })?;
+            let inner = &rest[inner_start..inner_start + inner_length];
+            let span = position..position + inner_start + inner_length + 1;
+            let scalar = literal::typed(ty, inner.trim())
+                .ok_or_else(|| Diagnostic::error(span.clone(), format!("`{}` is no {word} literal", inner.trim())))?;
+            return Ok((TokenKind::Literal(scalar), span.len()));
+        }
+        return Ok((TokenKind::Word(word.to_owned()), length));
+    }
+    match SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
+        Some(symbol) => Ok((TokenKind::Symbol(symbol), symbol.len())),
+        None => Err(Diagnostic::error(
+            position..position + first.len_utf8(),
+            format!("unexpected character `{}`", first.escape_default()),
+        )),
+    }
+}
+
+fn word_length(text: &str) -> usize {
+    text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(text.len())
+}
+
+/// The types whose parentheses hold literal text rather than an expression.
+fn typed_literal(word: &str) -> Option<ColumnType> {
+    Some(match word {
+        "dynamic" => ColumnType::Dynamic,
+        "datetime" | "date" => ColumnType::Datetime,
+        "timespan" | "time" => ColumnType::Timespan,
+        "guid" => ColumnType::Guid,
+        "int" => ColumnType::Int,
+        "long" => ColumnType::Long,
+        "real" | "double" | "decimal" => ColumnType::Real,
+        "bool" | "boolean" => ColumnType::Bool,
+        _ => return None,
+    })
+}
+
+/// Length of `text` up to the `)` that closes an already opened parenthesis; quotes are skipped over.
+fn balanced(text: &str) -> Option<usize> {
+    let mut depth = 1;
+    let mut position = 0;
+    while position < text.len() {
+        let rest = &text[position..];
+        if let Some(Ok((_, length))) = string(rest) {
+            position += length;
+            continue;
+        }
+        let c = rest.chars().next()?;
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(position);
+        }
+        position += c.len_utf8();
+    }
+    None
+}
+
+/// Reads a string literal at the start of `text`: its value and its length. `None` if there is none.
+pub(crate) fn string(text: &str) -> Option<Result<(String, usize), String>> {
+    let prefix = match text.as_bytes() {
+        [b'h' | b'H', b'"' | b'\'' | b'@', ..] => 1,
+        _ => 0,
+    };
+    let body = &text[prefix..];
+    for fence in ["```", "~~~"] {
+        if let Some(inner) = body.strip_prefix(fence) {
+            return Some(match inner.find(fence) {
+                Some(end) => Ok((inner[..end].to_owned(), prefix + end + 6)),
+                None => Err(format!("the text is never closed: expected {fence}")),
+            });
+        }
+    }
+    let (verbatim, body, prefix) = match body.strip_prefix('@') {
+        Some(rest) if rest.starts_with(['"', '\'']) => (true, rest, prefix + 1),
+        Some(_) => return None,
+        None => (false, body, prefix),
+    };
+    let quote = body.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let result = if verbatim { verbatim_string(&body[1..], quote) } else { escaped_string(&body[1..], quote) };
+    Some(result.map(|(value, length)| (value, prefix + 1 + length)))
+}
+
+fn verbatim_string(text: &str, quote: char) -> Result<(String, usize), String> {
+    let mut value = String::new();
+    let mut rest = text;
+    loop {
+        let end = rest.find(quote).ok_or_else(|| format!("the text is never closed: expected {quote}"))?;
+        value.push_str(&rest[..end]);
+        rest = &rest[end + 1..];
+        match rest.strip_prefix(quote) {
+            Some(after) => {
+                value.push(quote);
+                rest = after;
+            }
+            None => return Ok((value, text.len() - rest.len())),
+        }
+    }
+}
+
+fn escaped_string(text: &str, quote: char) -> Result<(String, usize), String> {
+    let mut value = String::new();
+    let mut chars = text.char_indices();
+    while let Some((position, c)) = chars.next() {
+        match c {
+            _ if c == quote => return Ok((value, position + 1)),
+            '\n' => break,
+            '\\' => {
+                let Some((start, escape)) = chars.next() else { break };
+                let (decoded, extra) = match escape {
+                    'n' => ('\n', 0),
+                    't' => ('\t', 0),
+                    'r' => ('\r', 0),
+                    'a' => ('\u{7}', 0),
+                    'b' => ('\u{8}', 0),
+                    'f' => ('\u{c}', 0),
+                    'v' => ('\u{b}', 0),
+                    '\\' | '"' | '\'' => (escape, 0),
+                    'x' => (code_point(text, start + 1, 2, 16)?, 2),
+                    'u' => (code_point(text, start + 1, 4, 16)?, 4),
+                    'U' => (code_point(text, start + 1, 8, 16)?, 8),
+                    '0'..='7' => {
+                        let length = text[start..].bytes().take(3).take_while(|b| (b'0'..=b'7').contains(b)).count();
+                        (code_point(text, start, length, 8)?, length - 1)
+                    }
+                    other => return Err(format!("`\\{other}` is no escape; write `\\\\` for a backslash, or @\"…\"")),
+                };
+                value.push(decoded);
+                for _ in 0..extra {
+                    chars.next();
+                }
+            }
+            c => value.push(c),
+        }
+    }
+    Err(format!("the text is never closed: expected {quote} on the same line"))
+}
+
+fn code_point(text: &str, start: usize, length: usize, radix: u32) -> Result<char, String> {
+    text.get(start..start + length)
+        .and_then(|digits| u32::from_str_radix(digits, radix).ok())
+        .and_then(char::from_u32)
+        .ok_or_else(|| "the escape names no character".to_owned())
+}
+
+/// Reads a number or timespan at the start of `text`.
+fn number(text: &str) -> Result<(Scalar, usize), (String, usize)> {
+    let bytes = text.as_bytes();
+    if text.starts_with("0x") || text.starts_with("0X") {
+        let length = 2 + text[2..].bytes().take_while(u8::is_ascii_hexdigit).count();
+        return match u64::from_str_radix(&text[2..length], 16) {
+            Ok(value) => Ok((Scalar::Long(value.cast_signed()), length)),
+            Err(_) => Err(("the number does not fit into 64 bits".into(), length)),
+        };
+    }
+    let digits = |from: usize| bytes[from.min(bytes.len())..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let mut length = digits(0);
+    let mut real = false;
+    if bytes.get(length) == Some(&b'.') && bytes.get(length + 1) != Some(&b'.') && digits(length + 1) > 0 {
+        real = true;
+        length += 1 + digits(length + 1);
+    }
+    if matches!(bytes.get(length), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(length + 1), Some(b'+' | b'-')));
+        if digits(length + 1 + sign) > 0 {
+            real = true;
+            length += 1 + sign + digits(length + 1 + sign);
+        }
+    }
+    let unit_length = text[length..].bytes().take_while(u8::is_ascii_alphanumeric).count();
+    if unit_length > 0 {
+        let unit = &text[length..length + unit_length];
+        return match literal::timespan_of(&text[..length], unit) {
+            Some(micros) => Ok((Scalar::Timespan(micros), length + unit_length)),
+            None => Err((format!("`{unit}` is no unit of time; expected d, h, m, s, ms"), length + unit_length)),
+        };
+    }
+    let digits = &text[..length];
+    let scalar = if real { digits.parse().ok().map(Scalar::Real) } else { digits.parse().ok().map(Scalar::Long) };
+    scalar.map(|scalar| (scalar, length)).ok_or(("the number does not fit into 64 bits".into(), length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(source: &str) -> Vec<TokenKind> {
+        let mut kinds: Vec<_> = tokens(source).expect("lexes").into_iter().map(|token| token.kind).collect();
+        kinds.pop();
+        kinds
+    }
+
+    #[test]
+    fn every_form_of_text_is_read() {
+        for (source, text) in [
+            (r#""a\tb\\\"""#, "a\tb\\\""),
+            (r#"@"C:\x""y""#, "C:\\x\"y"),
+            ("'it''s'", "it"),
+            ("h'secret'", "secret"),
+            ("```a\nb```", "a\nb"),
+            (r#""\u00e9\x41\101""#, "éAA"),
+        ] {
+            assert_eq!(kinds(source)[0], TokenKind::Text(text.into()), "{source}");
+        }
+    }
+
+    #[test]
+    fn numbers_ranges_and_timespans_do_not_mix() {
+        assert_eq!(
+            kinds("1..2"),
+            [TokenKind::Literal(Scalar::Long(1)), TokenKind::Symbol(".."), TokenKind::Literal(Scalar::Long(2))]
+        );
+        assert_eq!(kinds("1.5h"), [TokenKind::Literal(Scalar::Timespan(5_400_000_000))]);
+        assert_eq!(kinds("0xff"), [TokenKind::Literal(Scalar::Long(255))]);
+        assert!(tokens("99999999999999999999").is_err());
+        assert!(tokens("5parsecs").is_err());
+    }
+}
