@@ -1,0 +1,165 @@
+//! Runs the mappings over batches.
+//!
+//! Per raw table, every mapping's filter is evaluated once over the whole batch; each mapping then runs on the rows
+//! that it claims. Several mappings may claim a row. Rows that none claims keep their raw table: nothing is dropped
+//! here in silence.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::BooleanArray;
+use arrow::compute::{filter_record_batch, not, or};
+use arrow::record_batch::RecordBatch;
+use weir_contract::ack::Ack;
+use weir_contract::batch::{Batch, RowKind};
+use weir_contract::memory::{MemoryBudget, unique_bytes};
+use weir_kql::EvalError;
+
+use crate::library::{CompiledMapping, Library};
+use crate::metrics::NormalizeMetrics;
+
+/// Turns raw batches into ASIM batches. Shared by all workers.
+#[derive(Debug)]
+pub struct Normalizer {
+    library: Library,
+    metrics: NormalizeMetrics,
+    budget: MemoryBudget,
+}
+
+/// What became of one raw batch.
+#[derive(Debug, Default)]
+pub struct Normalized {
+    /// The batches to write: ASIM rows, and raw rows that no mapping claims.
+    pub batches: Vec<Batch>,
+    /// What each mapping did.
+    pub outcomes: Vec<Outcome>,
+    /// Raw rows that passed through.
+    pub passed_through: u64,
+}
+
+/// What one mapping did with one batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The mapping's name.
+    pub mapping: Arc<str>,
+    /// Its target table.
+    pub target: Arc<str>,
+    /// Raw rows that it claimed.
+    pub rows_in: u64,
+    /// Rows that it made.
+    pub rows_out: u64,
+}
+
+impl Normalizer {
+    /// A normalizer that runs `library`.
+    pub fn new(library: Library, metrics: NormalizeMetrics, budget: MemoryBudget) -> Self {
+        Self { library, metrics, budget }
+    }
+
+    /// The mappings in force.
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// Runs every mapping of the batch's table. Batches that are not raw rows pass through untouched.
+    ///
+    /// The acknowledgement is split over the batches that come out; if none does, it is answered here.
+    pub fn normalize(&self, batch: Batch) -> Normalized {
+        let mappings = self.library.of_table(&batch.table);
+        if batch.kind != RowKind::Raw || mappings.is_empty() {
+            let passed = if batch.kind == RowKind::DeadLetter { 0 } else { batch.rows.num_rows() as u64 };
+            self.count_passed(&batch.table, passed);
+            return Normalized { batches: vec![batch], outcomes: Vec::new(), passed_through: passed };
+        }
+        let started = Instant::now();
+        let mut out = Normalized::default();
+        let mut claimed: Option<BooleanArray> = None;
+        for mapping in mappings {
+            let (mask, made) = match run(mapping, &batch.rows) {
+                Ok(made) => made,
+                Err(error) => {
+                    self.metrics.failures.with_label_values(&[&mapping.mapping.name]).inc();
+                    tracing::error!(
+                        mapping = &*mapping.mapping.name,
+                        error = %error,
+                        rows = batch.rows.num_rows(),
+                        "mapping failed; its rows are passed through raw"
+                    );
+                    continue;
+                }
+            };
+            let rows_in = mask.true_count() as u64;
+            claimed = Some(match claimed {
+                None => mask,
+                Some(so_far) => or(&so_far, &mask).expect("both masks have one value per row"),
+            });
+            if rows_in == 0 {
+                continue;
+            }
+            self.count(mapping, &batch.table, rows_in, made.num_rows() as u64);
+            out.outcomes.push(Outcome {
+                mapping: Arc::clone(&mapping.mapping.name),
+                target: Arc::clone(&mapping.mapping.target_table),
+                rows_in,
+                rows_out: made.num_rows() as u64,
+            });
+            if made.num_rows() > 0 {
+                let target = Arc::clone(&mapping.mapping.target_table);
+                out.batches.push(self.derive(&batch, target, RowKind::Normalized, made, batch.ack.split()));
+            }
+        }
+        let rest = match &claimed {
+            Some(claimed) if claimed.true_count() == claimed.len() => None,
+            Some(claimed) => {
+                let rest = not(claimed).expect("negates a mask");
+                Some(filter_record_batch(&batch.rows, &rest).expect("the mask has one value per row"))
+            }
+            None => Some(batch.rows.clone()),
+        };
+        if let Some(rest) = rest {
+            out.passed_through = rest.num_rows() as u64;
+            self.count_passed(&batch.table, out.passed_through);
+            let table = Arc::clone(&batch.table);
+            out.batches.push(self.derive(&batch, table, RowKind::Raw, rest, batch.ack.split()));
+        }
+        self.metrics.seconds.with_label_values(&[&batch.table]).observe(started.elapsed().as_secs_f64());
+        batch.ack.done();
+        out
+    }
+
+    fn derive(&self, from: &Batch, table: Arc<str>, kind: RowKind, rows: RecordBatch, ack: Ack) -> Batch {
+        let permit = self.budget.charge(unique_bytes(&rows));
+        Batch { table, kind, rows, origin: Arc::clone(&from.origin), raw_bytes: 0, ack, permit }
+    }
+
+    fn count(&self, mapping: &CompiledMapping, table: &str, rows_in: u64, rows_out: u64) {
+        let name = &*mapping.mapping.name;
+        self.metrics.rows_in.with_label_values(&[name, table]).inc_by(rows_in);
+        self.metrics.rows_out.with_label_values(&[name, &mapping.mapping.target_table]).inc_by(rows_out);
+        if rows_out < rows_in {
+            self.metrics.filtered.with_label_values(&[name]).inc_by(rows_in - rows_out);
+        }
+    }
+
+    fn count_passed(&self, table: &str, rows: u64) {
+        if rows > 0 {
+            self.metrics.passed_through.with_label_values(&[table]).inc_by(rows);
+        }
+    }
+}
+
+/// The rows that a mapping claims, and what it makes of them.
+fn run(mapping: &CompiledMapping, rows: &RecordBatch) -> Result<(BooleanArray, RecordBatch), EvalError> {
+    let mask = match &mapping.filter {
+        Some(filter) => filter.mask(rows)?,
+        None => BooleanArray::from(vec![true; rows.num_rows()]),
+    };
+    let all = mask.true_count() == rows.num_rows();
+    let made = if all {
+        mapping.program.run(rows)?
+    } else {
+        let selected = filter_record_batch(rows, &mask).expect("the mask has one value per row");
+        mapping.program.run(&selected)?
+    };
+    Ok((mask, made))
+}
