@@ -1,0 +1,317 @@
+//! The Sentinel sink: rows to a workspace through the Logs Ingestion API.
+//!
+//! ```text
+//! Batch → select columns → encode → Packer (one per table) → Payload → gzip → POST → ack
+//!         definition.rs    encode   pack.rs                  delivery.rs: client.rs, decide.rs
+//! ```
+//!
+//! Encoding and compression run on blocking threads, requests on the runtime, all of them bounded: at most
+//! two batches are encoded at a time, at most `concurrency` payloads are under way, and no batch is taken while
+//! as many wait behind them. Encoded rows are held by the batches' memory permits, shrunk to their new size.
+//!
+//! A batch may go out in several payloads, a payload may hold rows of several batches. Each run of rows carries its part
+//! of the acknowledgement and answers it when it is delivered (any 2xx); a row that the workspace refuses, or that fits
+//! into no request, becomes a dead letter that carries the part on to the lake. The API knows no idempotence: a request
+//! whose answer was lost is sent again, so rows may be in the workspace twice, never not at all.
+//!
+//! The service itself loses without a word what it can't store (undeclared columns, values of another type, all but the
+//! first 64 KiB of a value). [`definition`] turns the first two into errors; the third is counted, and the lake keeps
+//! such values whole.
+
+pub mod client;
+pub mod config;
+pub mod decide;
+pub mod definition;
+pub mod delivery;
+pub mod encode;
+pub mod metrics;
+pub mod pack;
+pub mod routing;
+
+use std::collections::{HashMap, VecDeque};
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::Schema;
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
+use weir_contract::ack::Ack;
+use weir_contract::batch::Batch;
+use weir_contract::memory::MemoryBudget;
+
+use crate::billing::{self, SizeModel};
+use crate::sentinel::config::{Packing, SentinelConfig};
+use crate::sentinel::delivery::Courier;
+use crate::sentinel::encode::EncodedRows;
+use crate::sentinel::metrics::SentinelMetrics;
+use crate::sentinel::pack::{Packed, PackedBatch, Packer, Payload, Segment};
+use crate::sentinel::routing::{Destination, Routing};
+use crate::sink::{Sink, SinkError, SinkSummary};
+
+/// The sink's name in metrics and logs.
+const SINK: &str = "sentinel";
+
+/// Batches that are encoded at the same time. Encoding is several times faster than compression and the network, so two
+/// keep the requests fed.
+const ENCODERS: usize = 2;
+
+/// Writes to one workspace. See the [module](self).
+pub struct SentinelSink {
+    config: SentinelConfig,
+    routing: Routing,
+    courier: Arc<Courier>,
+    budget: MemoryBudget,
+    metrics: SentinelMetrics,
+    tables: HashMap<Arc<str>, Table>,
+}
+
+/// A table that rows came for.
+struct Table {
+    to: Arc<Destination>,
+    packer: Packer,
+    /// When the oldest row that waits came; `None` if none waits.
+    waiting_since: Option<Instant>,
+    /// Whether the log has said which columns are withheld.
+    told_withheld: bool,
+}
+
+/// A batch as JSON.
+struct Encoded {
+    to: Arc<Destination>,
+    batch: Arc<PackedBatch>,
+    ack: Ack,
+    withheld: Vec<String>,
+    took: Duration,
+}
+
+/// A payload that waits for its turn.
+type Ready = VecDeque<(Arc<Destination>, Payload)>;
+
+impl SentinelSink {
+    /// A sink as configured; reads the rules' definitions, sends nothing.
+    ///
+    /// Rows that the workspace can't take go out through `dead_letters`, each with its part of its batch's
+    /// acknowledgement: whoever receives them must make them durable and answer. The sender is dropped when the sink
+    /// ends.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::Config`] with all faults of the config at once.
+    pub fn new(
+        config: SentinelConfig,
+        budget: MemoryBudget,
+        metrics: SentinelMetrics,
+        dead_letters: mpsc::Sender<Batch>,
+    ) -> Result<Self, SinkError> {
+        let routing = Routing::new(&config)?;
+        let courier = Arc::new(Courier::new(&config, metrics.clone(), budget.clone(), dead_letters)?);
+        Ok(Self { config, routing, courier, budget, metrics, tables: HashMap::new() })
+    }
+
+    /// Makes sure that `table` has a rule, and that its stream declares every column of `schema` with a fitting type.
+    ///
+    /// For the start-up, with the tables and columns that the mappings emit. Without a rule's `definition` only the
+    /// first half can be checked.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::Config`] or [`SinkError::Schema`], which name table, stream and column.
+    pub fn check_table(&self, table: &str, schema: &Schema) -> Result<(), SinkError> {
+        let to = self.routing.destination(table)?;
+        definition::check(schema.fields(), table, &to.stream, to.columns.as_deref())
+    }
+
+    /// The table's state, made at its first batch.
+    fn table(&mut self, name: &Arc<str>) -> Result<&mut Table, SinkError> {
+        if !self.tables.contains_key(name) {
+            let to = Arc::new(self.routing.destination(name)?);
+            let table = Table { to, packer: Packer::default(), waiting_since: None, told_withheld: false };
+            self.tables.insert(Arc::clone(name), table);
+        }
+        Ok(self.tables.get_mut(name).expect("inserted above"))
+    }
+
+    /// Starts to encode a batch. `None` for one without rows, which is durable as it stands.
+    fn encode(&mut self, batch: Batch) -> Result<Option<JoinHandle<Result<Encoded, SinkError>>>, SinkError> {
+        if batch.rows.num_rows() == 0 {
+            batch.ack.done();
+            return Ok(None);
+        }
+        self.metrics.shared.buffered_rows.with_label_values(&[SINK]).add(batch.rows.num_rows() as i64);
+        let to = Arc::clone(&self.table(&batch.table)?.to);
+        Ok(Some(tokio::task::spawn_blocking(move || encode(batch, to))))
+    }
+
+    /// Queues encoded rows and moves full payloads to `ready`.
+    async fn enqueue(&mut self, encoded: Encoded, ready: &mut Ready) -> Result<(), SinkError> {
+        let Encoded { to, batch, ack, withheld, took } = encoded;
+        self.metrics.shared.encode_seconds.with_label_values(&[SINK]).observe(took.as_secs_f64());
+        self.metrics.truncated_fields.with_label_values(&[&*to.table]).inc_by(batch.rows.long_values);
+        self.metrics.omitted_values.with_label_values(&[&*to.table]).inc_by(batch.rows.omitted_reals);
+        let segment = Segment::whole(batch, ack);
+        self.metrics.shared.buffered_bytes.with_label_values(&[SINK]).add(segment.json().len() as i64);
+        let table = self.table(&to.table)?;
+        if !withheld.is_empty() && !table.told_withheld {
+            table.told_withheld = true;
+            tracing::warn!(table = &*to.table, columns = ?withheld, "the workspace fills these columns in itself; they are not sent");
+        }
+        table.packer.push(segment);
+        table.waiting_since.get_or_insert_with(Instant::now);
+        self.cut(&to.table, false, "size", ready).await
+    }
+
+    /// Moves payloads of a table to `ready`: the full ones, or with `flush` all. Rows that fit nowhere become dead
+    /// letters.
+    async fn cut(
+        &mut self,
+        name: &Arc<str>,
+        flush: bool,
+        reason: &'static str,
+        ready: &mut Ready,
+    ) -> Result<(), SinkError> {
+        let packing = self.config.packing;
+        let table = self.table(name)?;
+        let to = Arc::clone(&table.to);
+        let mut taken = 0;
+        let mut too_large = Vec::new();
+        loop {
+            let limit = to.target_bytes(packing);
+            match table.packer.next(limit, flush) {
+                Some(Packed::Payload(payload)) => {
+                    taken += 1;
+                    ready.push_back((Arc::clone(&to), payload));
+                }
+                // The target may have shrunk below what the service takes; only a row over the mode's limit is hopeless.
+                Some(Packed::TooLarge(row)) if row.json().len() < packing.max_raw() => {
+                    taken += 1;
+                    ready.push_back((Arc::clone(&to), Payload::single(row)));
+                }
+                Some(Packed::TooLarge(row)) => too_large.push(row),
+                None => break,
+            }
+        }
+        if taken > 0 || flush || table.packer.rows() == 0 {
+            table.waiting_since = (table.packer.rows() > 0).then(Instant::now);
+        }
+        self.metrics.shared.flushes.with_label_values(&[SINK, reason]).inc_by(taken);
+        for row in too_large {
+            let detail = too_large_detail(&row, packing);
+            self.courier.bury(&to, row, "row_too_large", detail).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves all payloads of the tables that `due` picks to `ready`.
+    async fn flush(
+        &mut self,
+        reason: &'static str,
+        due: impl Fn(&Table) -> bool,
+        ready: &mut Ready,
+    ) -> Result<(), SinkError> {
+        let names: Vec<_> =
+            self.tables.iter().filter(|(_, table)| due(table)).map(|(name, _)| Arc::clone(name)).collect();
+        for name in names {
+            self.cut(&name, true, reason, ready).await?;
+        }
+        Ok(())
+    }
+
+    /// When the next rows have waited long enough.
+    fn next_due(&self) -> Option<Instant> {
+        let oldest = self.tables.values().filter_map(|table| table.waiting_since).min();
+        oldest.map(|since| since + self.config.max_wait.0)
+    }
+}
+
+#[async_trait]
+impl Sink for SentinelSink {
+    fn name(&self) -> &str {
+        SINK
+    }
+
+    async fn check(&mut self) -> Result<(), SinkError> {
+        if let Err(error) = self.config.credential.check() {
+            return Err(SinkError::config(format!("`credential`: {}", client::chain(&error))));
+        }
+        if self.config.probe {
+            self.courier.sign_in().await?;
+            for to in self.routing.known() {
+                self.courier.probe(&to).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(mut self: Box<Self>, mut input: mpsc::Receiver<Batch>) -> Result<SinkSummary, SinkError> {
+        let concurrency = self.config.concurrency;
+        let mut encoding = FuturesOrdered::new();
+        let mut ready = Ready::new();
+        let mut posts: JoinSet<Result<(), SinkError>> = JoinSet::new();
+        let mut is_open = true;
+        loop {
+            if !is_open && encoding.is_empty() {
+                self.flush("end", |table| table.packer.rows() > 0, &mut ready).await?;
+            }
+            while posts.len() < concurrency
+                && let Some((to, payload)) = ready.pop_front()
+            {
+                let courier = Arc::clone(&self.courier);
+                posts.spawn(async move { courier.deliver(&to, payload).await });
+            }
+            let is_idle = posts.is_empty() && ready.is_empty();
+            if !is_open && encoding.is_empty() && is_idle {
+                return Ok(self.courier.totals());
+            }
+            let waits = self.tables.values().any(|table| table.packer.rows() > 0);
+            // While payloads wait for their turn, rows may as well wait for more of their kind.
+            let due = self.next_due().filter(|_| ready.is_empty());
+            tokio::select! {
+                Some(posted) = posts.join_next(), if !posts.is_empty() => unpanicked(posted)??,
+                Some(encoded) = encoding.next(), if !encoding.is_empty() => {
+                    self.enqueue(unpanicked(encoded)??, &mut ready).await?;
+                }
+                batch = input.recv(), if is_open && encoding.len() < ENCODERS && ready.len() < concurrency => match batch {
+                    Some(batch) => encoding.extend(self.encode(batch)?),
+                    None => is_open = false,
+                },
+                () = async { match due { Some(due) => sleep_until(due).await, None => pending().await } } => {
+                    let (now, max_wait) = (Instant::now(), self.config.max_wait.0);
+                    let is_due = |table: &Table| table.waiting_since.is_some_and(|since| since + max_wait <= now);
+                    self.flush("interval", is_due, &mut ready).await?;
+                }
+                // Requests under way free memory by themselves; only an idle sink holds it back.
+                () = self.budget.pressure(), if waits && is_idle && encoding.is_empty() => {
+                    self.flush("pressure", |table| table.packer.rows() > 0, &mut ready).await?;
+                }
+            }
+        }
+    }
+}
+
+fn encode(batch: Batch, to: Arc<Destination>) -> Result<Encoded, SinkError> {
+    let start = std::time::Instant::now();
+    let Batch { table, rows, origin, ack, mut permit, .. } = batch;
+    let selected = definition::select(&rows, &table, &to.stream, to.columns.as_deref())?;
+    drop(rows);
+    let rows = EncodedRows::encode(&selected.rows).map_err(|cause| SinkError::encode(&table, cause))?;
+    let mut billed = billing::row_sizes(&selected.rows, SizeModel::Text);
+    billing::add_arrival_time(&selected.rows, SizeModel::Text, &mut billed);
+    drop(selected.rows);
+    permit.resize(rows.memory() + billed.capacity() * size_of::<u64>());
+    let batch = Arc::new(PackedBatch::new(rows, billed, origin, permit));
+    Ok(Encoded { to, batch, ack, withheld: selected.withheld, took: start.elapsed() })
+}
+
+fn too_large_detail(row: &Segment, packing: Packing) -> String {
+    format!("the row takes {} bytes as JSON; a request takes {}", row.json().len() + 1, packing.max_raw())
+}
+
+/// What a task returned; its panic, if any, as an error.
+fn unpanicked<T>(joined: Result<T, JoinError>) -> Result<T, SinkError> {
+    joined.map_err(|cause| SinkError::encode("", cause))
+}
