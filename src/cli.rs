@@ -1,0 +1,143 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{config, demo, documents, replay, run, stand_in};
+
+/// The exit status of a faulty config or command line (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+
+/// Normalises security logs to ASIM at ingest; writes them to an open lake and to Microsoft Sentinel.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// What to log: a level, or a filter such as `info,weir_sink=debug`.
+    #[arg(long, global = true, env = "WEIR_LOG", default_value = "info", value_name = "FILTER")]
+    pub(crate) log: String,
+    /// How to log.
+    #[arg(long, global = true, env = "WEIR_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// A format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, for collectors.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the pipeline.
+    Run(RunArgs),
+    /// Generate events, run them into a local lake and a stand-in workspace, and sum up.
+    Demo(demo::DemoArgs),
+    /// Send files, or a raw table of the lake, through the pipeline again.
+    Replay(replay::ReplayArgs),
+    /// Check a config and its mappings; tells every fault at once.
+    Check(CheckArgs),
+    /// Serve a local stand-in for a Sentinel workspace.
+    StandIn(stand_in::StandInArgs),
+    /// Print what is known of the config file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Arguments of `weir run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The config file.
+    #[arg(short, long, value_name = "FILE", default_value = "weir.yaml")]
+    pub(crate) config: PathBuf,
+    /// Read finite sources to their end and topics to their present end, then stop and sum up.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How to sum up at the end.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) summary: SummaryFormat,
+    /// Serve metrics here, whatever the config says.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// A format of the summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SummaryFormat {
+    /// Tables for people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Arguments of `weir check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The config file.
+    #[arg(short, long, value_name = "FILE", default_value = "weir.yaml")]
+    config: PathBuf,
+    /// Also reach for the lake, the brokers' and the workspace's addresses, and the files that the config names.
+    #[arg(long)]
+    connect: bool,
+}
+
+/// What `weir config` prints.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// The JSON Schema of the config file, for editors.
+    Schema,
+    /// The metrics page, as `docs/metrics.md` has it.
+    Metrics,
+}
+
+/// Runs a command.
+pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => or_faults(run::run(args)),
+        Command::Demo(args) => or_faults(demo::run(args)),
+        Command::Replay(args) => or_faults(replay::run(args)),
+        Command::Check(args) => or_faults(run::check(&args.config, args.connect)),
+        Command::StandIn(args) => stand_in::run(args),
+        Command::Config(ConfigCommand::Schema) => documents::print_config_schema(),
+        Command::Config(ConfigCommand::Metrics) => documents::print_metrics(),
+        Command::Completions { shell } => {
+            let mut command = <Cli as clap::CommandFactory>::command();
+            clap_complete::generate(shell, &mut command, "weir", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Prints config faults as such and exits with [`EXIT_USAGE`]; passes other errors on.
+fn or_faults(result: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    result.or_else(|error| match error.downcast::<config::ConfigFaults>() {
+        Ok(faults) => {
+            eprintln!("{faults}");
+            let count = faults.len();
+            eprintln!("{count} {} to mend; nothing was started", if count == 1 { "fault" } else { "faults" });
+            Ok(ExitCode::from(EXIT_USAGE))
+        }
+        Err(error) => Err(error),
+    })
+}

@@ -1,0 +1,179 @@
+//! `weir.yaml`: what a person writes, checked whole before anything starts.
+//!
+//! Two steps: [`Config`] is what was written (typed by each stage's own config); [`load`] also tells every fault at
+//! once, each with its line and what to write instead. The same types make the JSON Schema for editors, and that
+//! schema is what the text is held against, so the two can't differ.
+
+mod check;
+mod faults;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use weir_contract::units::{ByteSize, Span};
+use weir_ingest::file::FileConfig;
+use weir_ingest::kafka::config::KafkaConfig;
+use weir_sink::lake::config::LakeConfig;
+use weir_sink::sentinel::config::SentinelConfig;
+
+pub(crate) use faults::{ConfigFaults, Fault};
+
+/// The configuration of one Weir process.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Where events come from. At least one.
+    pub(crate) sources: Vec<SourceConfig>,
+    /// The mappings from raw tables to ASIM.
+    pub(crate) mappings: MappingsConfig,
+    /// The open lake: Delta tables on a disk or in an object store. Absent: no lake.
+    pub(crate) lake: Option<LakeConfig>,
+    /// The Sentinel workspace. Absent: nothing is sent.
+    pub(crate) sentinel: Option<SentinelConfig>,
+    /// Which tables go where; the first match wins. Tables that no route names go to the lake, and ASIM tables also to
+    /// the workspace, as far as these are configured.
+    pub(crate) routes: Vec<RouteConfig>,
+    /// Where dead letters go when there is no lake.
+    pub(crate) dead_letters: DeadLettersConfig,
+    /// Memory for all that is in flight.
+    pub(crate) memory: MemoryConfig,
+    /// The metrics endpoint.
+    pub(crate) metrics: MetricsConfig,
+    /// How a stop is carried out.
+    pub(crate) shutdown: ShutdownConfig,
+    /// Threads that decode and normalise; absent or 0: one per core.
+    pub(crate) workers: usize,
+}
+
+/// One source: a name and exactly one kind.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SourceConfig {
+    /// The name in metrics, positions and dead letters; unique.
+    pub(crate) name: String,
+    /// Kafka topics, or Event Hubs through their Kafka endpoint.
+    #[serde(default)]
+    pub(crate) kafka: Option<KafkaConfig>,
+    /// Files, read to their end.
+    #[serde(default)]
+    pub(crate) files: Option<FileConfig>,
+}
+
+/// Which mapping files are in force.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MappingsConfig {
+    /// Whether the built-in mappings are used (default true).
+    pub(crate) builtin: bool,
+    /// Folders of mapping files of your own; relative to this file.
+    pub(crate) directories: Vec<PathBuf>,
+}
+
+/// Where some tables go.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RouteConfig {
+    /// What the route is called in metrics and in the summary; absent: its table patterns.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    /// Table names; `*` stands for any text (`ASim*`).
+    pub(crate) tables: Vec<String>,
+    /// The sinks that get the rows. An empty list drops them; they are counted under the route's name.
+    pub(crate) to: Vec<SinkName>,
+}
+
+/// A sink, as routes name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SinkName {
+    /// The lake.
+    Lake,
+    /// The Sentinel workspace.
+    Sentinel,
+}
+
+/// Where dead letters go when there is no lake.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DeadLettersConfig {
+    /// The folder or URL of a lake that holds only the table `dead_letters` (default `./weir-dead-letters`). With a
+    /// lake configured, dead letters go there and this key is not used.
+    pub(crate) url: String,
+}
+
+/// Memory for all that is in flight between a source and its acknowledgement.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MemoryConfig {
+    /// The budget (default 512MiB). Sources wait while it is used up.
+    pub(crate) budget: ByteSize,
+}
+
+/// The endpoint with `/metrics`, `/healthz` and `/readyz`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct MetricsConfig {
+    /// Address and port, such as `0.0.0.0:9090`. Absent: no endpoint.
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// How a stop (SIGTERM, SIGINT) is carried out.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ShutdownConfig {
+    /// Longest time to write what is in flight (default 60s). What is not durable by then is read again at the next
+    /// start.
+    pub(crate) deadline: Span,
+}
+
+impl Default for MappingsConfig {
+    fn default() -> Self {
+        Self { builtin: true, directories: Vec::new() }
+    }
+}
+
+impl Default for DeadLettersConfig {
+    fn default() -> Self {
+        Self { url: "./weir-dead-letters".to_owned() }
+    }
+}
+
+impl Default for MemoryConfig {
+    fn default() -> Self {
+        Self { budget: ByteSize(512 << 20) }
+    }
+}
+
+impl Default for ShutdownConfig {
+    fn default() -> Self {
+        Self { deadline: Span(std::time::Duration::from_secs(60)) }
+    }
+}
+
+/// Reads and checks the config file at `path`.
+///
+/// # Errors
+///
+/// Every fault that can be told from the file alone, in the order of their lines.
+pub(crate) fn load(path: &Path) -> Result<Config, ConfigFaults> {
+    let text = std::fs::read_to_string(path).map_err(|cause| {
+        let message = format!("cannot be read ({cause}); give the path of a config file with `-c`");
+        ConfigFaults::single(path, None, message)
+    })?;
+    let mut config = check::parse(path, &text)?;
+    // A mapping folder is named relative to the file that names it, wherever the process runs.
+    let base = path.parent().unwrap_or(Path::new("."));
+    for folder in &mut config.mappings.directories {
+        if folder.is_relative() {
+            *folder = base.join(&*folder);
+        }
+    }
+    Ok(config)
+}
+
+/// The JSON Schema (draft 2020-12) of `weir.yaml`.
+pub(crate) fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(Config).to_value()
+}

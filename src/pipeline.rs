@@ -1,0 +1,300 @@
+//! The way of an event, from source to sink, in one place.
+//!
+//! ```text
+//! sources ──raw batches (8)──▶ workers (rayon) ──in order (workers)──▶ router ──batches (8)──▶ lake
+//!                              decode, normalise                         │                      ▲ dead letters
+//!                                                                        └────batches (8)──▶ sentinel
+//! ```
+//!
+//! Every queue is bounded by the number given, and the bytes in all of them by one [`MemoryBudget`]; a sink that slows
+//! down fills its queue, then the router's, then the workers', and the sources wait. Batches leave the workers in the
+//! order in which they came, so that each table sees a partition's offsets rise.
+//!
+//! The end flows the same way: a source that is done drops its queue, the next stage drains and drops its own, the
+//! sinks flush and acknowledge, and the sources, which wait for that, store their progress and return.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use weir_contract::batch::{Batch, RawBatch, RowKind};
+use weir_contract::datetime;
+use weir_contract::dead_letter::{self, DEAD_LETTERS};
+use weir_contract::memory::{MemoryBudget, unique_bytes};
+use weir_ingest::decode::Decoder;
+use weir_ingest::source::{Source, SourceError};
+use weir_normalize::normalizer::Normalizer;
+use weir_sink::billing;
+use weir_sink::sink::{Sink, SinkSummary};
+
+use crate::router::{Routed, Router};
+use crate::summary::Totals;
+
+/// Raw batches that wait for a worker.
+pub(crate) const RAW_QUEUE: usize = 8;
+/// Batches that wait for a sink.
+pub(crate) const SINK_QUEUE: usize = 8;
+
+/// Everything that runs, ready to be started.
+pub(crate) struct Pipeline {
+    pub(crate) sources: Vec<Box<dyn Source>>,
+    pub(crate) replayed: Option<Replayed>,
+    pub(crate) stages: Arc<Stages>,
+    pub(crate) router: Router,
+    pub(crate) sinks: Vec<(Box<dyn Sink>, mpsc::Receiver<Batch>)>,
+    pub(crate) workers: usize,
+}
+
+/// Batches that skip the decoder: a raw table of the lake that is replayed.
+pub(crate) struct Replayed {
+    pub(crate) rows: mpsc::Receiver<Batch>,
+    /// The task that reads them.
+    pub(crate) reader: JoinHandle<anyhow::Result<()>>,
+}
+
+/// The CPU-bound stages; shared by all workers.
+pub(crate) struct Stages {
+    pub(crate) decoder: Decoder,
+    pub(crate) normalizer: Normalizer,
+    pub(crate) budget: MemoryBudget,
+    pub(crate) metrics: PipelineMetrics,
+}
+
+/// What the wiring itself counts.
+#[derive(Debug, Clone)]
+pub(crate) struct PipelineMetrics {
+    billed: prometheus::IntCounterVec,
+    dropped: prometheus::IntCounterVec,
+}
+
+impl PipelineMetrics {
+    /// Declares them in `set`.
+    pub(crate) fn new(set: &weir_contract::metrics::MetricSet) -> Self {
+        Self {
+            billed: set.counter(
+                "weir_billed_bytes_total",
+                "Bytes that the workspace would bill for the normalised rows, by Microsoft's published rule (an \
+                 estimate, whether or not they are sent)",
+                &["table"],
+            ),
+            dropped: set.counter(
+                "weir_route_dropped_rows_total",
+                "Rows that a route with an empty list of sinks dropped",
+                &["route", "table"],
+            ),
+        }
+    }
+}
+
+/// What a pipeline did, and how it ended.
+pub(crate) struct Outcome {
+    pub(crate) totals: Totals,
+    pub(crate) sinks: Vec<(String, SinkSummary)>,
+}
+
+/// Runs until every source is done, or until `stop`, then drains.
+///
+/// # Errors
+///
+/// The first cause: a sink's error before the errors that follow from it in the stages before.
+pub(crate) async fn run(pipeline: Pipeline, stop: CancellationToken) -> anyhow::Result<Outcome> {
+    let Pipeline { sources, replayed, stages, router, sinks, workers } = pipeline;
+    let (raw_tx, raw_rx) = mpsc::channel(RAW_QUEUE); // raw batches
+    let (worked_tx, worked_rx) = mpsc::channel(workers); // results of workers, in order
+
+    let mut reading = JoinSet::new();
+    for source in sources {
+        reading.spawn(source.run(raw_tx.clone(), stop.clone()));
+    }
+    drop(raw_tx);
+    let (replayed, replay_reader) = replayed.map(|replayed| (replayed.rows, replayed.reader)).unzip();
+    let working = tokio::spawn(work(raw_rx, replayed, stages.clone(), worked_tx));
+    let mut writing = JoinSet::new();
+    for (sink, input) in sinks {
+        writing.spawn(async move {
+            let name = sink.name().to_owned();
+            let result = sink.run(input).await;
+            (name, result)
+        });
+    }
+    let routing = tokio::spawn(route(worked_rx, router, stages.metrics.clone()));
+
+    // Sinks first: when one fails, what the other stages report is only its consequence.
+    let mut summaries = Vec::new();
+    let mut failure: Option<anyhow::Error> = None;
+    while let Some(joined) = writing.join_next().await {
+        let (name, result) = joined.context("a sink's task panicked")?;
+        match result {
+            Ok(summary) => summaries.push((name, summary)),
+            Err(error) => {
+                tracing::error!(sink = name, error = %error, "the sink failed; sources stop, nothing is acknowledged");
+                stop.cancel();
+                let error = anyhow::Error::new(error).context(format!("the sink `{name}` failed"));
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    let totals = match routing.await.context("the router panicked")? {
+        Ok(totals) => totals,
+        Err((totals, error)) => {
+            failure.get_or_insert(error);
+            totals
+        }
+    };
+    working.await.context("the workers' dispatcher panicked")?;
+    while let Some(joined) = reading.join_next().await {
+        match joined.context("a source's task panicked")? {
+            Ok(()) => {}
+            Err(error @ (SourceError::NotDurable { .. } | SourceError::Closed { .. })) => {
+                failure.get_or_insert(error.into());
+            }
+            // A source's own fault says more than what followed from it.
+            Err(error) => failure = Some(error.into()),
+        }
+    }
+    if let Some(reader) = replay_reader
+        && let Err(error) = reader.await.context("the reader of the replayed table panicked")?
+    {
+        failure.get_or_insert(error);
+    }
+    summaries.sort_by(|a, b| a.0.cmp(&b.0));
+    match failure {
+        None => Ok(Outcome { totals, sinks: summaries }),
+        Some(error) => Err(error),
+    }
+}
+
+/// Hands each raw batch to a rayon worker; the receivers of their results keep the order.
+async fn work(
+    mut raw: mpsc::Receiver<RawBatch>,
+    replayed: Option<mpsc::Receiver<Batch>>,
+    stages: Arc<Stages>,
+    results: mpsc::Sender<oneshot::Receiver<Worked>>,
+) {
+    let dispatch = |job: Box<dyn FnOnce(&Stages) -> Worked + Send>| {
+        let (done, result) = oneshot::channel();
+        let stages = Arc::clone(&stages);
+        let results = results.clone();
+        async move {
+            // Room first: the queue's capacity bounds the batches that are decoded at once.
+            let Ok(slot) = results.reserve().await else { return false };
+            rayon::spawn(move || {
+                // The router is gone only if a sink failed; the dropped result fails its acknowledgement.
+                let _ = done.send(job(&stages));
+            });
+            slot.send(result);
+            true
+        }
+    };
+    while let Some(batch) = raw.recv().await {
+        if !dispatch(Box::new(move |stages| stages.decode_and_normalize(batch))).await {
+            return;
+        }
+    }
+    let Some(mut replayed) = replayed else { return };
+    while let Some(batch) = replayed.recv().await {
+        if !dispatch(Box::new(move |stages| stages.normalize_again(batch))).await {
+            return;
+        }
+    }
+}
+
+/// What a worker made of one batch.
+struct Worked {
+    batches: Vec<Batch>,
+    totals: Totals,
+}
+
+impl Stages {
+    fn decode_and_normalize(&self, raw: RawBatch) -> Worked {
+        let decoded = self.decoder.decode(raw, &self.budget);
+        let mut totals = Totals::default();
+        let mut batches = Vec::with_capacity(decoded.batches.len() + 1);
+        if !decoded.dead_letters.is_empty() {
+            totals.count_dead_letters(&decoded.dead_letters);
+            let rows = dead_letter::to_rows(&decoded.dead_letters, now_us());
+            batches.push(Batch {
+                table: DEAD_LETTERS.into(),
+                kind: RowKind::DeadLetter,
+                permit: self.budget.charge(unique_bytes(&rows)),
+                rows,
+                origin: Arc::clone(&decoded.origin),
+                raw_bytes: 0,
+                ack: decoded.ack.split(),
+            });
+        }
+        for batch in decoded.batches {
+            totals.count_decoded(&batch);
+            self.normalize_into(batch, &mut batches, &mut totals);
+        }
+        decoded.ack.done();
+        Worked { batches, totals }
+    }
+
+    /// Normalises rows that stand in the lake under their raw table: what no mapping claims stays where it is.
+    fn normalize_again(&self, batch: Batch) -> Worked {
+        let mut totals = Totals::default();
+        let mut made = Vec::new();
+        totals.count_decoded(&batch);
+        self.normalize_into(batch, &mut made, &mut totals);
+        let mut batches = Vec::with_capacity(made.len());
+        for batch in made {
+            if batch.kind == RowKind::Normalized {
+                batches.push(batch);
+            } else {
+                batch.ack.done();
+            }
+        }
+        Worked { batches, totals }
+    }
+
+    fn normalize_into(&self, batch: Batch, batches: &mut Vec<Batch>, totals: &mut Totals) {
+        let table = Arc::clone(&batch.table);
+        let normalized = self.normalizer.normalize(batch);
+        totals.count_normalized(&table, &normalized);
+        for batch in &normalized.batches {
+            if batch.kind == RowKind::Normalized {
+                let billed = billing::billed_bytes(&batch.rows);
+                self.metrics.billed.with_label_values(&[&*batch.table]).inc_by(billed);
+                totals.count_billed(&batch.table, billed);
+            }
+        }
+        batches.extend(normalized.batches);
+    }
+}
+
+/// Sends the workers' batches to the sinks, in the order of the sources, and sums up.
+async fn route(
+    mut worked: mpsc::Receiver<oneshot::Receiver<Worked>>,
+    mut router: Router,
+    metrics: PipelineMetrics,
+) -> Result<Totals, (Totals, anyhow::Error)> {
+    let mut totals = Totals::default();
+    while let Some(result) = worked.recv().await {
+        let Ok(worked) = result.await else {
+            let error = anyhow!("a worker panicked; the batch it held was not acknowledged and will be read again");
+            return Err((totals, error));
+        };
+        totals.add(worked.totals);
+        for batch in worked.batches {
+            let (table, rows) = (Arc::clone(&batch.table), batch.rows.num_rows() as u64);
+            match router.route(batch).await {
+                Ok(Routed::Sent) => {}
+                Ok(Routed::Dropped(route)) => {
+                    metrics.dropped.with_label_values(&[&*route, &*table]).inc_by(rows);
+                    totals.count_dropped(&route, rows);
+                }
+                Err(error) => return Err((totals, error.into())),
+            }
+        }
+    }
+    Ok(totals)
+}
+
+fn now_us() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX / datetime::SECOND_US) * datetime::SECOND_US
+        + i64::from(since.subsec_micros())
+}

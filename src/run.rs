@@ -1,0 +1,114 @@
+//! `weir run` and `weir check`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, anyhow};
+use tokio_util::sync::CancellationToken;
+
+use crate::assembly::{Assembly, assemble};
+use crate::cli::{RunArgs, SummaryFormat};
+use crate::config::{self, Config};
+use crate::pipeline;
+use crate::server::{self, Readiness};
+use crate::summary::Summary;
+use crate::{progress, shutdown};
+
+/// Runs the pipeline of a config file until its sources end or a signal comes.
+pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let mut config = config::load(&args.config)?;
+    if args.listen.is_some() {
+        config.metrics.listen = args.listen;
+    }
+    let summary = runtime()?.block_on(async {
+        let stop = CancellationToken::new();
+        shutdown::on_signal(stop.clone())?;
+        execute(&config, args.once, stop, |assembly| Ok(assembly)).await
+    })?;
+    if args.once || args.summary == SummaryFormat::Json {
+        print_summary(&summary, args.summary)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds, checks and runs a pipeline, and sums up. `adapt` may change the parts before they start.
+pub(crate) async fn execute(
+    config: &Config,
+    once: bool,
+    stop: CancellationToken,
+    adapt: impl FnOnce(Assembly) -> anyhow::Result<Assembly>,
+) -> anyhow::Result<Summary> {
+    let started = Instant::now();
+    let Assembly { mut pipeline, metrics, process, budget, progress } = adapt(assemble(config, once)?)?;
+    let ready = Readiness::default();
+    if let Some(listen) = config.metrics.listen {
+        server::serve(listen, metrics, process, budget, ready.clone()).await?;
+    }
+    for (sink, _) in &mut pipeline.sinks {
+        sink.check().await.with_context(|| format!("the sink `{}` cannot be used", sink.name()))?;
+    }
+    tracing::info!(sources = pipeline.sources.len(), once, "running");
+    ready.set(true);
+    let bar = if once { progress::show(&progress) } else { None };
+    let draining = async {
+        stop.cancelled().await;
+        ready.set(false);
+        shutdown::deadline_after(&stop, config.shutdown.deadline.0).await;
+    };
+    let outcome = tokio::select! {
+        outcome = pipeline::run(pipeline, stop.clone()) => outcome?,
+        () = draining => {
+            let waited = humantime::format_duration(config.shutdown.deadline.0);
+            return Err(anyhow!(
+                "not everything was durable {waited} after the stop; the rest is read again at the next start \
+                 (raise `shutdown.deadline` to wait longer)"
+            ));
+        }
+    };
+    drop(bar);
+    Ok(Summary::new(outcome.totals, &outcome.sinks, started.elapsed()))
+}
+
+/// Checks a config and its mappings; with `connect` also what they name outside.
+pub(crate) fn check(path: &Path, connect: bool) -> anyhow::Result<ExitCode> {
+    let config = config::load(path)?;
+    runtime()?.block_on(async {
+        if !connect {
+            let raw_tables = weir_ingest::schema::RawTables::builtin();
+            let library = crate::assembly::load_library(&config.mappings, &raw_tables)?;
+            for warning in library.warnings() {
+                eprintln!("warning: {warning}");
+            }
+            println!("{}: ok ({} sources, {} mappings)", path.display(), config.sources.len(), library.iter().count());
+            return Ok(());
+        }
+        let mut assembly = assemble(&config, false)?;
+        for (sink, _) in &mut assembly.pipeline.sinks {
+            sink.check().await.with_context(|| format!("the sink `{}` cannot be used", sink.name()))?;
+            println!("sink {}: ok", sink.name());
+        }
+        println!("{}: ok", path.display());
+        anyhow::Ok(())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a summary to standard output.
+pub(crate) fn print_summary(summary: &Summary, format: SummaryFormat) -> anyhow::Result<()> {
+    match format {
+        SummaryFormat::Text => print!("{}", summary.to_text()),
+        SummaryFormat::Json => println!("{}", serde_json::to_string(summary)?),
+    }
+    Ok(())
+}
+
+/// The runtime for I/O: few threads, since all CPU-bound work is on rayon's.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("weir-io")
+        .enable_all()
+        .build()
+        .context("cannot start the I/O threads")
+}

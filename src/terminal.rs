@@ -1,0 +1,42 @@
+//! What the process says to a person or a log collector.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::cli::{LogArgs, LogFormat};
+
+/// Starts logging to standard error. A filter that cannot be parsed falls back to `info` and says so.
+pub(crate) fn start_logging(args: &LogArgs) {
+    let (filter, fault) = match EnvFilter::try_new(&args.log) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("info"), Some(error)),
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_span_events(FmtSpan::NONE)
+        .with_ansi(std::io::stderr().is_terminal());
+    match args.log_format {
+        LogFormat::Text => builder.with_target(false).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    if let Some(error) = fault {
+        tracing::warn!(filter = args.log, error = %error, "the log filter is not valid; logging at `info`");
+    }
+}
+
+/// Prints an error and its whole chain of causes.
+pub(crate) fn print_error(error: &anyhow::Error) {
+    eprintln!("error: {error}");
+    let mut last = error.to_string();
+    for cause in error.chain().skip(1) {
+        // Some libraries repeat their source in their own text.
+        let text = cause.to_string();
+        if !last.contains(&text) {
+            eprintln!("  because: {text}");
+        }
+        last = text;
+    }
+}
