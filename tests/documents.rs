@@ -1,0 +1,39 @@
+//! The documents say what is true.
+
+use std::path::Path;
+
+use crate::support::weir::{text, weir};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_metrics_page_is_the_one_that_the_code_makes() {
+    let made = weir(&["config", "metrics"]).output().unwrap();
+    let page = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    assert_eq!(text(&made.stdout), page, "run `weir config metrics > docs/metrics.md`");
+}
+
+#[test]
+fn every_path_that_the_architecture_names_exists() {
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut named = 0;
+    for code in page.split('`').skip(1).step_by(2) {
+        let is_path = code.contains('/') && !code.contains([' ', '<', '*', '{', ':']) && !code.starts_with('/');
+        if is_path {
+            named += 1;
+            assert!(root().join(code.trim_end_matches('/')).exists(), "ARCHITECTURE.md names `{code}`");
+        }
+    }
+    assert!(named > 10, "the page names the parts of the tree");
+}
+
+#[test]
+fn every_example_config_passes_the_check() {
+    for entry in std::fs::read_dir(root().join("deploy/examples")).unwrap().flatten() {
+        let path = entry.path();
+        let output = weir(&["check", "-c", &path.display().to_string()]).output().unwrap();
+        assert!(output.status.success(), "{}: {}", path.display(), text(&output.stderr));
+    }
+}

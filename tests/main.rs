@@ -1,0 +1,15 @@
+//! Tests of the whole binary. One test crate, since each one links the whole tree.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+mod bad_input;
+mod config;
+mod deploy;
+mod documents;
+mod files;
+mod kafka;
+mod samples;
+mod stores;
+mod workspace;

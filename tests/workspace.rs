@@ -1,0 +1,192 @@
+//! The Sentinel workspace: delivery against the stand-in, and against every answer that the service may give.
+
+use serde_json::{Value, json};
+use weir_stand_in::{StandIn, StandInConfig, rule_for_tables};
+
+use crate::support::weir::{Workplace, assert_accounted, lake_counts, own_samples, run_once, text, try_run_once};
+
+const TABLES: [&str; 6] = [
+    "ASimProcessEventLogs",
+    "ASimNetworkSessionLogs",
+    "ASimFileEventLogs",
+    "ASimRegistryEventLogs",
+    "ASimAuthenticationEventLogs",
+    "ASimAuditEventLogs",
+];
+
+/// A stand-in with a rule for the tables, and a workplace whose config sends to it.
+async fn connected(extra: &str) -> (StandIn, Workplace, std::path::PathBuf) {
+    let settings = StandInConfig::default();
+    let (tenant, client, secret) =
+        (settings.tenant.clone(), settings.client_id.clone(), settings.client_secret.clone());
+    let server = StandIn::start(settings).await.expect("a free port");
+    let loaded = server.state().add_rule(rule_for_tables(&TABLES)).expect("the rule is valid");
+    let id = &loaded[0].immutable_id;
+    let place = Workplace::new();
+    place.write("secret", secret);
+    place.write("rule.json", rule_for_tables(&TABLES).to_string());
+    let url = server.url();
+    let config = place.config(&format!(
+        "sources:\n  - name: files\n    files: {{paths: [\"{{dir}}/input\"]}}\n\
+         lake: {{url: \"{{dir}}/lake\"}}\n\
+         sentinel:\n  endpoint: {url}\n  rules:\n    - id: {id}\n      definition: \"{{dir}}/rule.json\"\n  \
+         credential:\n    client_secret:\n      tenant_id: {tenant}\n      client_id: {client}\n      \
+         secret: {{file: \"{{dir}}/secret\"}}\n      authority: {url}\n{extra}"
+    ));
+    (server, place, config)
+}
+
+fn write_samples(place: &Workplace) {
+    for (table, text) in own_samples() {
+        place.write(&format!("input/{table}.json"), text);
+    }
+}
+
+async fn tables(server: &StandIn) -> Value {
+    let url = format!("{}/stand-in/tables", server.url());
+    reqwest::get(url).await.expect("answers").json().await.expect("JSON")
+}
+
+async fn rows_of(server: &StandIn, table: &str) -> Vec<Value> {
+    let url = format!("{}/stand-in/tables/{table}/rows?limit=10000", server.url());
+    let answer: Value = reqwest::get(url).await.expect("answers").json().await.expect("JSON");
+    answer.as_array().or_else(|| answer["rows"].as_array()).expect("a list of rows").clone()
+}
+
+async fn script(server: &StandIn, faults: Value) {
+    let url = format!("{}/stand-in/faults", server.url());
+    let answer = reqwest::Client::new().post(url).json(&faults).send().await.expect("answers");
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
+}
+
+async fn delivered(server: &StandIn) -> u64 {
+    let mut rows = 0;
+    for table in TABLES {
+        rows += rows_of(server, table).await.len() as u64;
+    }
+    rows
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_arrive_with_no_column_that_the_table_does_not_take() {
+    let (server, place, config) = connected("").await;
+    write_samples(&place);
+    let summary = tokio::task::spawn_blocking(move || run_once(&config)).await.unwrap();
+    assert_accounted(&summary);
+    let counts = lake_counts(&place.lake()).await;
+    let counters = tables(&server).await;
+    for table in TABLES {
+        let rows = rows_of(&server, table).await;
+        assert_eq!(Some(rows.len() as u64), counts.get(table).copied(), "{table}");
+        assert!(!rows.is_empty(), "{table}");
+        let known = weir_normalize::asim::table(table).expect("native");
+        for row in &rows {
+            for (column, value) in row.as_object().expect("an object") {
+                if value.is_null() || value == "" {
+                    continue;
+                }
+                assert_eq!(
+                    known
+                        .forbidden(column)
+                        .filter(|_| !column.starts_with('_') && column != "Type" && column != "TenantId"),
+                    None,
+                    "{table}.{column}"
+                );
+            }
+        }
+    }
+    let told = counters.to_string();
+    for counter in ["undeclared", "mistyped", "alias"] {
+        assert!(told.contains(counter), "the stand-in counts {counter} columns: {told}");
+    }
+    assert_no_misfit(&counters);
+    assert_eq!(
+        summary["sinks"]["sentinel"]["ASimProcessEventLogs"]["rows"].as_u64(),
+        counts.get("ASimProcessEventLogs").copied()
+    );
+    server.shutdown().await;
+}
+
+/// Every counter of misfits, wherever it stands in the answer, is zero or empty.
+fn assert_no_misfit(value: &Value) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                if key.contains("undeclared") || key.contains("mistyped") || key.contains("alias") {
+                    let none = value.as_u64() == Some(0)
+                        || value.as_object().is_some_and(serde_json::Map::is_empty)
+                        || value.as_array().is_some_and(Vec::is_empty);
+                    assert!(none, "{key}: {value}");
+                } else {
+                    assert_no_misfit(value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(assert_no_misfit),
+        _ => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passing_faults_lose_no_row() {
+    for fault in [
+        json!([{"status": 401, "count": 1}]),
+        json!([{"status": 413, "count": 1}]),
+        json!([{"status": 429, "retry_after": 1, "count": 2}]),
+        json!([{"status": 429, "retry_after": "http-date", "count": 1}]),
+        json!([{"status": 500, "count": 2}, {"status": 503, "count": 1}]),
+        json!([{"reset_after_bytes": 100, "count": 1}]),
+    ] {
+        let (server, place, config) = connected("  retry: {initial: 50ms, max: 2s}\n").await;
+        write_samples(&place);
+        script(&server, fault.clone()).await;
+        let summary = tokio::task::spawn_blocking(move || run_once(&config)).await.unwrap();
+        let written: u64 =
+            summary["sinks"]["sentinel"].as_object().unwrap().values().map(|t| t["rows"].as_u64().unwrap()).sum();
+        assert_eq!(delivered(&server).await, written, "{fault}");
+        let counts = lake_counts(&place.lake()).await;
+        let expected: u64 = TABLES.iter().filter_map(|table| counts.get(*table)).sum();
+        assert_eq!(written, expected, "{fault}");
+        server.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_doubles_rows_but_loses_none() {
+    let (server, place, config) = connected("  retry: {initial: 50ms, max: 1s}\n").await;
+    write_samples(&place);
+    script(&server, json!([{"lose_response": true, "count": 1}])).await;
+    let summary = tokio::task::spawn_blocking(move || run_once(&config)).await.unwrap();
+    let written: u64 =
+        summary["sinks"]["sentinel"].as_object().unwrap().values().map(|t| t["rows"].as_u64().unwrap()).sum();
+    assert!(delivered(&server).await > written, "the service had taken the rows before its answer was lost");
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_for_good_ends_the_run_and_says_what_to_do() {
+    for (status, advice) in [(404, "dcr-"), (403, "Monitoring Metrics Publisher")] {
+        let (server, place, config) = connected("  retry: {max_attempts: 2, initial: 20ms, max: 50ms}\n").await;
+        write_samples(&place);
+        script(&server, json!([{"status": status, "count": 1000}])).await;
+        let output = tokio::task::spawn_blocking(move || try_run_once(&config)).await.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{status}");
+        let log = text(&output.stderr);
+        assert!(log.contains(advice), "{status}: {log}");
+        assert_eq!(delivered(&server).await, 0);
+        server.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_is_told_without_showing_it() {
+    let (server, place, config) = connected("  retry: {max_attempts: 2, initial: 20ms, max: 50ms}\n").await;
+    write_samples(&place);
+    place.write("secret", "not-the-right-one");
+    let output = tokio::task::spawn_blocking(move || try_run_once(&config)).await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let log = text(&output.stderr) + &text(&output.stdout);
+    assert!(log.contains("invalid_client") || log.contains("AADSTS7000215"), "{log}");
+    assert!(!log.contains("not-the-right-one"), "the secret is in the log");
+    server.shutdown().await;
+}
