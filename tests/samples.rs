@@ -30,5 +30,6 @@ fn every_real_record_is_accounted_for() {
     println!("{}", serde_json::to_string_pretty(&summary).unwrap());
     // 66 lines of the streaming captures, 9 of the hunting export, 25 and 4 rows of CSV, and the examples.
     assert!(summary["records"].as_u64().unwrap() >= 104, "{summary}");
-    assert_eq!(summary["dead_letters"], serde_json::json!({}), "no record is refused");
+    // One mail record of the captures has no event time in it; no publish time is taken in its place.
+    assert_eq!(summary["dead_letters"], serde_json::json!({"missing_time": 1}));
 }

@@ -1,5 +1,7 @@
 //! The Kafka source against librdkafka's mock cluster: real protocol over loopback, brokers inside this process.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -214,6 +214,7 @@ impl Generator {
     /// # Errors
     ///
     /// What `out` reports.
+    #[cfg(test)]
     pub(crate) fn write_cloudtrail(&mut self, out: &mut impl Write, records: u64) -> io::Result<Written> {
         let place = cloudtrail::place(&mut self.dice);
         self.write_cloudtrail_of(out, place, records)

@@ -1,5 +1,7 @@
 //! The provider against a sign-in service on loopback.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

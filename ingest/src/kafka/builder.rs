@@ -228,7 +228,7 @@ mod tests {
     fn texts(filled: &Filled) -> Vec<(String, &str, u64)> {
         let text = |record: &RawRecord| {
             let id = filled.ranges[record.partition as usize].id.to_string();
-            (id, std::str::from_utf8(&record.payload).unwrap().to_owned().leak() as &str, record.offset.0)
+            (id, std::str::from_utf8(&record.payload).expect("text").to_owned().leak() as &str, record.offset.0)
         };
         filled.records.iter().map(text).collect()
     }

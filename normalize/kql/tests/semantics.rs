@@ -324,6 +324,7 @@ fn dynamic_values_are_read_as_kql_reads_them() {
         ),
         ("isnull(pack_nonempty('b', ''))", "True"),
         ("bag_merge(dynamic({'a':1,'b':2}), dynamic({'b':3,'c':4}))", "{\"a\":1,\"b\":2,\"c\":4}"),
+        ("bag_merge(dynamic({}), dynamic({'a':{'b':1}}), dynamic({'b':2,'a':3}))", "{\"a\":{\"b\":1},\"b\":2}"),
         ("bag_merge(dynamic(null), dynamic({'a':1}))", "{\"a\":1}"),
         ("isnull(bag_merge(dynamic(null), dynamic(null)))", "True"),
         ("bag_keys(dynamic({'a':1,'b':2}))", "[\"a\",\"b\"]"),

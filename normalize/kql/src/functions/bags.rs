@@ -105,23 +105,51 @@ fn is_bag(value: &str) -> bool {
     value.trim_ascii_start().starts_with('{')
 }
 
+/// The first bag is copied as it stands; the members of later ones follow unless their name is there already.
 fn merge(args: &Args<'_>) -> ArrayRef {
     let bags: Vec<_> = (0..args.len()).map(|n| args.text(n)).collect();
     args.opt_texts(|row, out| {
-        let mut any = false;
-        let mut merged: Vec<(&str, &str)> = Vec::new();
-        let mut seen: ahash::AHashSet<std::borrow::Cow<'_, str>> = ahash::AHashSet::new();
+        let mut started = false;
+        let mut empty = true;
         for value in &bags {
-            let value = value.get(row);
+            let value = value.get(row).trim_ascii();
             if !is_bag(value) {
                 continue;
             }
-            any = true;
-            merged.extend(bag(value).into_iter().filter(|(key, _)| seen.insert(json::unquote(key))));
+            if !started {
+                let mut count = 0;
+                if json::members(value, |_, _| count += 1).is_some() && value.ends_with('}') {
+                    started = true;
+                    empty = count == 0;
+                    out.push_str(&value[..value.len() - 1]);
+                }
+                continue;
+            }
+            for (key, member) in bag(value) {
+                // The search for the bare name rules out nearly all; only a hit is worth the walk over the members.
+                if memchr::memmem::find(out.as_bytes(), key.as_bytes()).is_some() && has_member(out, key) {
+                    continue;
+                }
+                if !empty {
+                    out.push(',');
+                }
+                empty = false;
+                out.push_str(key);
+                out.push(':');
+                out.push_str(member);
+            }
         }
-        write_bag(out, merged);
-        any
+        out.push('}');
+        started
     })
+}
+
+/// Whether an object still without its closing brace has a member of that name.
+fn has_member(open_object: &mut String, key: &str) -> bool {
+    open_object.push('}');
+    let found = bag(open_object).iter().any(|(name, _)| same_key(name, key));
+    open_object.pop();
+    found
 }
 
 fn keys(args: &Args<'_>) -> ArrayRef {
