@@ -23,10 +23,13 @@ async fn produce(bootstrap: &str, messages: &[String], copies: std::ops::Range<u
         ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("a producer");
     let mut sent = 0;
     for copy in copies {
-        for message in messages {
-            let key = format!("{copy}-{sent}");
-            let record = FutureRecord::to(TOPIC).key(&key).payload(message);
-            producer.send(record, Duration::from_secs(30)).await.expect("the broker takes it");
+        let keys: Vec<String> = (0..messages.len()).map(|number| format!("{copy}-{number}")).collect();
+        let records = messages.iter().zip(&keys).map(|(message, key)| {
+            let record = FutureRecord::to(TOPIC).key(key).payload(message);
+            producer.send(record, Duration::from_secs(30))
+        });
+        for delivered in futures::future::join_all(records).await {
+            delivered.expect("the broker takes it");
             sent += 1;
         }
     }
