@@ -24,7 +24,7 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let summary = runtime()?.block_on(async {
         let stop = CancellationToken::new();
         shutdown::on_signal(stop.clone())?;
-        execute(&config, args.once, stop, |assembly| Ok(assembly)).await
+        execute(&config, args.once, stop, Ok).await
     })?;
     if args.once || args.summary == SummaryFormat::Json {
         print_summary(&summary, args.summary)?;

@@ -13,7 +13,7 @@ const TABLES: &str = include_str!("../data/asim_tables.csv");
 const FIELDS: &str = include_str!("../data/asim_fields.csv");
 
 /// Columns that the workspace fills or reserves, in every table
-/// (https://learn.microsoft.com/azure/azure-monitor/logs/create-custom-table, reserved names).
+/// (<https://learn.microsoft.com/azure/azure-monitor/logs/create-custom-table>, reserved names).
 const WORKSPACE_COLUMNS: [&str; 20] = [
     "Type",
     "TenantId",

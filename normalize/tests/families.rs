@@ -208,7 +208,7 @@ fn csv_cells(line: &'static str) -> Vec<&'static str> {
     let mut rest = line;
     loop {
         let (cell, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"').map(|(cell, after)| (cell, after)).unwrap_or((quoted, "")),
+            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
             None => rest.split_at(rest.find(',').unwrap_or(rest.len())),
         };
         cells.push(cell);

@@ -1,7 +1,7 @@
 //! What a workspace bills for rows, and what that costs.
 //!
 //! Log Analytics bills "the string representation of the values" of a record as it is stored
-//! (https://learn.microsoft.com/azure/azure-monitor/logs/cost-logs); column names and the compression of the request
+//! (<https://learn.microsoft.com/azure/azure-monitor/logs/cost-logs>); column names and the compression of the request
 //! don't count, and neither do a few system columns ([`UNBILLED`]). There is no published table of bytes per type, so
 //! two models stand here: [`SizeModel::Text`] takes the rule at its word and is the default; [`SizeModel::Native`]
 //! counts numbers and times at their binary width, as KQL's `estimate_data_size()` does, and is the lower bound. Both

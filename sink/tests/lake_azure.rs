@@ -27,7 +27,7 @@ use weir_sink::metrics::SinkMetrics;
 use weir_sink::sink::Sink;
 
 /// The emulator's account, the same in every installation
-/// (https://learn.microsoft.com/azure/storage/common/storage-connect-azurite).
+/// (<https://learn.microsoft.com/azure/storage/common/storage-connect-azurite>).
 const ACCOUNT: &str = "devstoreaccount1";
 const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 

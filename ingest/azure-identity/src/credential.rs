@@ -31,7 +31,7 @@ pub struct ClientSecret {
     pub client_id: String,
     /// Where the secret's value is; it is read again for each token, so a rotated one is seen.
     pub secret: SecretRef,
-    /// The sign-in host (default https://login.microsoftonline.com).
+    /// The sign-in host (default <https://login.microsoftonline.com>).
     #[serde(default)]
     pub authority: Authority,
 }
@@ -49,7 +49,7 @@ pub struct WorkloadIdentity {
     /// The file with the federated token (default: `AZURE_FEDERATED_TOKEN_FILE`); it is read again for each token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
-    /// The sign-in host (default: `AZURE_AUTHORITY_HOST`, else https://login.microsoftonline.com).
+    /// The sign-in host (default: `AZURE_AUTHORITY_HOST`, else <https://login.microsoftonline.com>).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<Authority>,
 }

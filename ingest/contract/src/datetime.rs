@@ -103,7 +103,7 @@ fn days_in_month(year: i64, month: i64) -> i64 {
 }
 
 /// Days since 1970-01-01 in the proleptic Gregorian calendar
-/// (http://howardhinnant.github.io/date_algorithms.html, `days_from_civil`).
+/// (<http://howardhinnant.github.io/date_algorithms.html>, `days_from_civil`).
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

@@ -1,6 +1,6 @@
 //! Column types of raw and ASIM tables, and how Arrow holds them.
 //!
-//! The types are KQL's (https://learn.microsoft.com/kusto/query/scalar-data-types/). In Arrow:
+//! The types are KQL's (<https://learn.microsoft.com/kusto/query/scalar-data-types/>). In Arrow:
 //!
 //! | type | Arrow | null |
 //! | --- | --- | --- |

@@ -1,7 +1,7 @@
 //! The file source: files, directories and globs, read once from beginning to end.
 //!
-//! Plain, gzip and zstd files of JSON Lines, JSON documents or CSV ([`config`]). Files are read one after the other on a
-//! thread of its own ([`reader`]), cut into pieces of whole records ([`framing`]), and handed over. A partition is a
+//! Plain, gzip and zstd files of JSON Lines, JSON documents or CSV (`config`). Files are read one after the other on a
+//! thread of its own (`reader`), cut into pieces of whole records (`framing`), and handed over. A partition is a
 //! file's path, an offset the byte position in its decompressed text. Nothing is stored about progress yet: a file
 //! source that is started again reads its files again.
 

@@ -1,8 +1,8 @@
 //! The lake sink: one Delta table per destination table, at `<url>/<Table>/`.
 //!
-//! [`LakeSink`] hands each batch to the writer of its table ([`table`]), a task of its own, so that tables are encoded
+//! [`LakeSink`] hands each batch to the writer of its table (`table`), a task of its own, so that tables are encoded
 //! side by side and a slow commit of one does not hold up another. A writer encodes into Parquet files in memory
-//! ([`encode`]), one per event date ([`layout`]), and commits them to the table's log ([`commit`]) after
+//! (`encode`), one per event date (`layout`), and commits them to the table's log (`commit`) after
 //! `flush_interval`, at `target_file_size`, when a source waits for memory, and at the end. The acknowledgement of a
 //! batch is answered after the commit that holds all its rows.
 //!

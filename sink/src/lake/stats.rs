@@ -1,5 +1,5 @@
 //! Delta's per-file statistics, from the Parquet footer
-//! (https://github.com/delta-io/delta/blob/master/PROTOCOL.md#per-file-statistics).
+//! (<https://github.com/delta-io/delta/blob/master/PROTOCOL.md#per-file-statistics>).
 //!
 //! Readers skip files by them. The log holds them for every file, so they cover a few columns only, which the table's
 //! property names ([`crate::lake::schema::INDEXED_PROPERTY`]).

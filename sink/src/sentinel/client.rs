@@ -1,7 +1,7 @@
 //! One request to the Logs Ingestion API: thin I/O, no decisions.
 //!
 //! `POST {endpoint}/dataCollectionRules/{rule}/streams/{stream}?api-version=2023-01-01` with a gzipped JSON array
-//! (https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview). Each attempt has an
+//! (<https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>). Each attempt has an
 //! `x-ms-client-request-id` of its own: the service's error log knows it as `ClientRequestId`.
 
 use std::error::Error;

@@ -1,7 +1,7 @@
 //! What to do after an answer: pure decisions, apart from the requests that they follow.
 //!
 //! The service documents little more than its status codes, so the rules err on the side of keeping rows
-//! (https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview, "Limits and restrictions"):
+//! (<https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>, "Limits and restrictions"):
 //!
 //! | answer | decision |
 //! | --- | --- |

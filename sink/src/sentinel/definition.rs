@@ -2,7 +2,7 @@
 //!
 //! The service answers 204 to a column that the stream doesn't declare and drops it; a value of another type becomes
 //! null. Neither is visible to the sender. So columns are compared here, before rows are sent
-//! (https://learn.microsoft.com/azure/azure-monitor/data-collection/data-collection-rule-structure).
+//! (<https://learn.microsoft.com/azure/azure-monitor/data-collection/data-collection-rule-structure>).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::sentinel::config::RuleId;
 use crate::sink::SinkError;
 
 /// Columns that the workspace fills in itself and that a sender must not send to a native table
-/// (https://learn.microsoft.com/azure/azure-monitor/logs/create-custom-table, reserved names; the rest are the standard
+/// (<https://learn.microsoft.com/azure/azure-monitor/logs/create-custom-table>, reserved names; the rest are the standard
 /// columns of agents and storage). Other names with a leading `_` are its own, too.
 const SYSTEM: [&str; 10] = [
     "TenantId",

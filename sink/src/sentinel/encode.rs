@@ -332,7 +332,7 @@ fn push_string(out: &mut Vec<u8>, text: &str) {
 ///
 /// Looks at eight bytes at a time. `(x - n) & !x & 0x80` marks the bytes below n; a borrow can mark wrongly only above
 /// a byte that is marked rightly, and the lowest mark is the one that counts
-/// (https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord).
+/// (<https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord>).
 fn first_to_escape(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;

@@ -104,7 +104,7 @@ fn digits(field: &mut [u8], mut value: i64) {
 }
 
 /// Year, month and day of a day number, by Howard Hinnant's `civil_from_days`
-/// (https://howardhinnant.github.io/date_algorithms.html).
+/// (<https://howardhinnant.github.io/date_algorithms.html>).
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);

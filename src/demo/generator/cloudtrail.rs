@@ -1,7 +1,7 @@
 //! AWS CloudTrail log files: `{"Records":[…]}`, one gzip file per account, region and few minutes, under the key that
-//! the service gives them (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-log-file-examples.html).
+//! the service gives them (<https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-log-file-examples.html>).
 //! Record contents follow
-//! https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html.
+//! <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html>.
 
 use super::clock::{SECOND, push_time};
 use super::dice::Dice;
@@ -266,7 +266,7 @@ impl Texts<'_> {
 }
 
 /// The 16 characters that tell an account's user or role from all others: the same for every event, by FNV-1a
-/// (https://datatracker.ietf.org/doc/html/draft-eastlake-fnv).
+/// (<https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>).
 fn unique_id(account: &str, name: &str) -> String {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = account.bytes().chain(name.bytes()).fold(0xcbf2_9ce4_8422_2325, step);
