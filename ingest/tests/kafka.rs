@@ -327,6 +327,58 @@ async fn a_full_budget_pauses_without_leaving_the_group() {
     running.stop().await.unwrap();
 }
 
+async fn a_partition_lost_while_paused_is_read_when_it_comes_back(strategy: &str) {
+    let cluster = Cluster::start(4);
+    cluster.produce(800, 100);
+    let config = || cluster.config(&format!(r#","max_batch_bytes":"8KiB","assignment":"{strategy}""#));
+    let small = MemoryBudget::new(20_000);
+    let mut one = Running::start(config(), &small, false);
+    let held = one.next().await.unwrap();
+    until("the source waits for memory", || small.is_under_pressure()).await;
+    // It pauses its partitions after a second.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let mut other = Running::start(config(), &budget(), false);
+    let mut seen: BTreeSet<Key> = done(vec![other.next().await.unwrap()]).into_iter().collect();
+
+    seen.extend(done(vec![held]));
+    while seen.len() < 800 {
+        let batch = tokio::select! {
+            batch = one.next() => batch,
+            batch = other.next() => batch,
+        };
+        seen.extend(done(vec![batch.unwrap()]));
+    }
+    other.stop.cancel();
+    while let Some(batch) = other.next().await {
+        done(vec![batch]);
+    }
+    other.stop().await.unwrap();
+    cluster.produce(840, 100);
+    let expected = every_key(4, 1640);
+    while !seen.is_superset(&expected) {
+        let missing: BTreeSet<_> = expected.difference(&seen).map(|(partition, _)| partition).collect();
+        let batch = tokio::time::timeout(Duration::from_secs(20), one.batches.recv()).await;
+        let batch = batch.unwrap_or_else(|_| panic!("nothing comes of {missing:?}"));
+        seen.extend(done(vec![batch.unwrap()]));
+    }
+    // What moved while it was not acknowledged may come twice.
+    one.stop.cancel();
+    while let Some(batch) = one.next().await {
+        done(vec![batch]);
+    }
+    one.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_lost_while_paused_is_read_when_it_comes_back_by_range() {
+    a_partition_lost_while_paused_is_read_when_it_comes_back("range").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_lost_while_paused_is_read_when_it_comes_back_cooperatively() {
+    a_partition_lost_while_paused_is_read_when_it_comes_back("cooperative-sticky").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_does_not_wait_for_memory() {
     let cluster = Cluster::start(1);

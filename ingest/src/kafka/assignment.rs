@@ -95,7 +95,13 @@ impl Assignment {
         let mut state = self.state();
         state.settle();
         let ended: Vec<Holding> = partitions.iter().filter_map(|partition| state.held.remove(partition)).collect();
-        let left = ended.iter().filter_map(|holding| state.tracker.revoke(holding.lease)).collect();
+        let mut left = Vec::new();
+        for holding in &ended {
+            // A commit that is only on its way may come too late: what no broker has confirmed is committed again.
+            state.tracker.commit_failed(holding.lease);
+            let position = state.tracker.revoke(holding.lease);
+            left.extend(position.filter(|it| holding.confirmed.is_none_or(|confirmed| confirmed < it.next.0)));
+        }
         self.epoch.fetch_add(1, Ordering::AcqRel);
         (ended, left)
     }
@@ -156,6 +162,12 @@ impl Assignment {
                 holding.low = holding.low.max(Some(committed));
             }
         }
+    }
+
+    /// Leaves out the positions of ended leases: their partition has another owner, whose commits they would undo.
+    pub(super) fn retain_live(&self, positions: &mut Vec<Committable>) {
+        let state = self.state();
+        positions.retain(|position| state.tracker.is_live(position.lease));
     }
 
     /// Whether the broker has confirmed all of these positions, those of lost partitions aside.
@@ -248,6 +260,25 @@ mod tests {
         assert_eq!(left.iter().map(|it| it.next).collect::<Vec<_>>(), [Offset(5)]);
         assert_eq!(assignment.hand_over(2, &[(lease, Offset(9))], false), [false]);
         assert_eq!(assignment.outstanding(), 0);
+    }
+
+    #[test]
+    fn a_commit_that_is_only_on_its_way_is_repeated_at_a_revocation_and_not_sent_after_it() {
+        let (acks, reports) = ack::channel();
+        let assignment = Assignment::new(reports);
+        assignment.assign([topic_partition("t", 0), topic_partition("t", 1)]);
+        for (batch, (_, holding)) in assignment.held().into_iter().enumerate() {
+            assignment.hand_over(batch as u64, &[(holding.lease, Offset(5))], false);
+            acks.issue(batch as u64).done();
+        }
+        assignment.settle().expect("durable");
+        let mut queued = assignment.take_committable();
+        assert_eq!(queued.len(), 2);
+        assignment.commit_answered(&queued[1..], true);
+        let (_, left) = assignment.revoke(&[topic_partition("t", 0), topic_partition("t", 1)]);
+        assert_eq!(left, queued[..1], "the other one is confirmed");
+        assignment.retain_live(&mut queued);
+        assert_eq!(queued, []);
     }
 
     #[test]

@@ -23,8 +23,12 @@ impl Committer {
     pub(super) fn start(consumer: Arc<BaseConsumer<Context>>) -> std::io::Result<Self> {
         let (queue, positions) = sync_channel::<Vec<Committable>>(1); // one commit waits while one is under way
         let run = move || {
-            for positions in positions {
-                commit(&consumer, &positions);
+            for mut positions in positions {
+                // A rebalance may have come between.
+                consumer.context().assignment.retain_live(&mut positions);
+                if !positions.is_empty() {
+                    commit(&consumer, &positions);
+                }
             }
         };
         let thread = std::thread::Builder::new().name("kafka-commit".to_owned()).spawn(run)?;

@@ -6,6 +6,7 @@
 //! polling (a slow moment costs nothing), after a second by pausing the partitions and polling on, so that the worker
 //! stays in its group however long the sinks take.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,9 @@ pub(super) struct Reader {
     ends: Option<Ends>,
     ask_ends_at: Instant,
     paused: bool,
+    /// Partitions that were lost while they were paused. The client keeps its mark on them: without a resumption they
+    /// would not be read when they come back.
+    lost_paused: HashSet<TopicPartition>,
     look_ahead_at: Instant,
     commit_at: Instant,
 }
@@ -109,6 +113,7 @@ impl Reader {
             ends: until_end.then(Ends::default),
             ask_ends_at: now,
             paused: false,
+            lost_paused: HashSet::new(),
             look_ahead_at: now,
             commit_at: now + config.commit_interval.0,
             config,
@@ -235,12 +240,17 @@ impl Reader {
 
     fn see_rebalance(&mut self) {
         self.epoch = self.assignment.epoch();
-        self.held = self.assignment.held();
+        let before = std::mem::replace(&mut self.held, self.assignment.held());
         self.builder.set_held(self.held.clone());
         self.ask_ends_at = Instant::now();
+        let is_held = |partition: &TopicPartition| self.held.iter().any(|(held, _)| held == partition);
         if self.paused {
+            let names = before.into_iter().map(|(partition, _)| partition);
+            self.lost_paused.extend(names.filter(|partition| !is_held(partition)));
             // Partitions that came while the others are paused.
             self.pause(true);
+        } else if self.lost_paused.iter().any(is_held) {
+            self.pause(false);
         }
     }
 
@@ -353,17 +363,22 @@ impl Reader {
         })
     }
 
+    /// Pauses or resumes what is held. To resume what is not paused would make the client fetch some records again.
     fn pause(&mut self, pause: bool) {
-        self.paused = pause;
+        let was_paused = std::mem::replace(&mut self.paused, pause);
+        let is_meant = |partition: &TopicPartition| pause || was_paused || self.lost_paused.contains(partition);
         let mut list = TopicPartitionList::with_capacity(self.held.len());
-        for (partition, _) in &self.held {
+        for (partition, _) in self.held.iter().filter(|(partition, _)| is_meant(partition)) {
             list.add_partition(&partition.topic, partition.partition);
+        }
+        for (partition, _) in &self.held {
+            self.lost_paused.remove(partition);
         }
         let result = if pause { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
         if let Err(error) = result {
             tracing::warn!(source = %self.name, %error, pause, "cannot pause or resume partitions");
         }
-        tracing::debug!(source = %self.name, pause, partitions = self.held.len(), "partitions paused or resumed");
+        tracing::debug!(source = %self.name, pause, partitions = list.count(), "partitions paused or resumed");
     }
 
     /// Keeps the lag true while nothing is fetched.
