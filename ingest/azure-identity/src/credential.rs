@@ -82,6 +82,28 @@ impl AzureCredential {
         resolved.proof.read().map(drop)
     }
 
+    /// What is wrong with the ids that are given, as the key and what to write instead. Looks at nothing else.
+    pub fn faults(&self) -> Vec<(&'static str, &'static str)> {
+        let (tenant, client) = match self {
+            Self::ClientSecret(it) => (Some(&it.tenant_id), Some(&it.client_id)),
+            Self::WorkloadIdentity(it) => (it.tenant_id.as_ref(), it.client_id.as_ref()),
+        };
+        let tenant = tenant.filter(|id| !is_tenant(id)).map(|_| ("tenant_id", WRITE_TENANT));
+        let client = client.filter(|id| id.trim().is_empty()).map(|_| ("client_id", WRITE_CLIENT));
+        tenant.into_iter().chain(client).collect()
+    }
+
+    /// What a workload identity needs of this machine and does not find: a variable, or the token's file.
+    pub fn missing(&self) -> Option<String> {
+        let Self::WorkloadIdentity(identity) = self else { return None };
+        let error = match identity.resolve(&environment) {
+            Ok(resolved) => resolved.proof.read().err()?,
+            Err(error) => error,
+        };
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Some(format!("{error}{cause}"))
+    }
+
     /// Fills in what the config leaves to the environment (`env` looks a variable up) and checks the forms.
     pub(crate) fn resolve(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Resolved, TokenError> {
         let resolved = match self {
@@ -93,18 +115,22 @@ impl AzureCredential {
             },
             Self::WorkloadIdentity(it) => it.resolve(env)?,
         };
-        // The tenant becomes a part of the URL: an id or a domain name, and nothing else.
-        let is_tenant = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-        if resolved.tenant_id.is_empty() || !resolved.tenant_id.chars().all(is_tenant) {
-            let reason = "write the directory's id or its domain name".to_owned();
-            return Err(TokenError::Invalid { key: "tenant_id", reason });
+        if !is_tenant(&resolved.tenant_id) {
+            return Err(TokenError::Invalid { key: "tenant_id", reason: WRITE_TENANT.to_owned() });
         }
         if resolved.client_id.trim().is_empty() {
-            let reason = "write the application's id".to_owned();
-            return Err(TokenError::Invalid { key: "client_id", reason });
+            return Err(TokenError::Invalid { key: "client_id", reason: WRITE_CLIENT.to_owned() });
         }
         Ok(resolved)
     }
+}
+
+const WRITE_TENANT: &str = "write the directory's id or its domain name";
+const WRITE_CLIENT: &str = "write the application's id";
+
+/// The tenant becomes a part of the URL: an id or a domain name, and nothing else.
+fn is_tenant(id: &str) -> bool {
+    !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
 }
 
 impl WorkloadIdentity {

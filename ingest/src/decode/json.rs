@@ -208,11 +208,11 @@ impl<'a> Document<'a> {
                 ("category" | "properties", ..)
                 | ("operationName", _, Value::Text("Publish"))
                 | ("Tenant", _, Value::Text("DefaultTenant")) => {}
-                ("tenantId", Some(columns), _) => builder.put_absent(columns.tenant_id, &field),
-                ("time", Some(columns), _) => builder.put_absent(columns.published_time, &field),
-                ("_TimeReceivedBySvc", Some(columns), _) => builder.put_absent(columns.time_received, &field),
                 (_, _, Value::Null) => {}
-                _ => builder.keep_unknown(&Field { key: &format!("envelope.{key}"), ..field }),
+                ("tenantId", Some(columns), _) => builder.put_envelope(columns.tenant_id, &field),
+                ("time", Some(columns), _) => builder.put_envelope(columns.published_time, &field),
+                ("_TimeReceivedBySvc", Some(columns), _) => builder.put_envelope(columns.time_received, &field),
+                _ => builder.keep_envelope(&field),
             }
         }
     }

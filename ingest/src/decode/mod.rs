@@ -16,6 +16,7 @@ mod route;
 mod table;
 mod values;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -40,6 +41,7 @@ use crate::metrics::IngestMetrics;
 use crate::schema::{RawTable, RawTables};
 
 pub use route::UNROUTED;
+pub(crate) use route::table_name_fault;
 pub use table::{RAW_RECORD, unknown_table_schema};
 
 /// Largest sum of payloads in one raw batch. Views hold 32-bit positions; text that must be rewritten may grow sixfold.
@@ -47,6 +49,10 @@ pub const MAX_CHUNK_BYTES: usize = 512 << 20;
 
 /// How often a damaged document is split: lines or array elements in a message, and the records of each.
 const SPLITS: usize = 2;
+
+/// Pieces of one document that are refused one by one. Behind them what is odd is refused together with the rest of its
+/// array: a letter costs some hundred bytes, and a message of nothing but commas would make millions.
+const MAX_REFUSALS: usize = 1000;
 
 /// Keys under which records of unknown tables were seen to hold their time.
 const TIME_KEYS: [&str; 5] = ["TimeGenerated", "Timestamp", "time", "eventTime", "timestamp"];
@@ -93,6 +99,7 @@ impl Decoder {
             unknown_tables: Vec::new(),
             letters: Vec::new(),
             refused_bytes: 0,
+            refusals_left: MAX_REFUSALS,
             buffers: Buffers::with_max_depth(16 << 10, MAX_DEPTH),
             tape: Tape::null().reset(),
             bytes: raw.bytes(),
@@ -160,6 +167,8 @@ struct Work<'w> {
     unknown_tables: Vec<UnknownTableBuilder>,
     letters: Vec<DeadLetter>,
     refused_bytes: u64,
+    /// How many more pieces of this document are refused one by one.
+    refusals_left: usize,
     buffers: Buffers,
     tape: Tape<'static>,
     bytes: usize,
@@ -169,6 +178,8 @@ struct Work<'w> {
 #[derive(Debug, Clone, Copy)]
 struct Place<'w> {
     record: &'w RawRecord,
+    /// The payload from the piece's beginning on, as it was received: what a dead letter keeps.
+    received: &'w [u8],
     /// Whether offsets count bytes, so that the offset of a part is known.
     is_bytes: bool,
     /// Position of the piece within the payload; for CSV, within the rows.
@@ -178,18 +189,35 @@ struct Place<'w> {
 }
 
 impl Place<'_> {
+    /// The place and the length of an object of the document that begins here.
+    fn of_object(self, document: &Document<'_>, object: Object) -> (Self, usize) {
+        match document.object_text(object) {
+            // Where an empty object stands is not known.
+            b"{}" => (Self { received: b"{}", ..self }, 2),
+            text => (self.part(document.start_in_text(text)), text.len()),
+        }
+    }
+
     fn part(self, position: usize) -> Self {
-        Self { position: self.position + position, in_chunk: self.in_chunk + position, ..self }
+        let received = self.received.get(position..).unwrap_or_default();
+        Self { received, position: self.position + position, in_chunk: self.in_chunk + position, ..self }
     }
 }
 
 impl Work<'_> {
     /// Reads all records and returns the chunk that the rows' views point into.
     fn read(&mut self, records: &[RawRecord], framing: Framing) -> Vec<u8> {
-        if self.bytes > MAX_CHUNK_BYTES {
+        let too_large = match framing {
+            Framing::Oversized => {
+                Some("the record is larger than `max_record_size`; it is kept in pieces, in order of offset".to_owned())
+            }
+            _ if self.bytes > MAX_CHUNK_BYTES => Some(format!("batch of {} bytes", self.bytes)),
+            _ => None,
+        };
+        if let Some(detail) = too_large {
             for record in records {
-                let place = Place { record, is_bytes: false, position: 0, in_chunk: 0 };
-                self.refuse(place, &record.payload, None, "too_large", format!("batch of {} bytes", self.bytes));
+                let place = Place { record, received: &record.payload, is_bytes: false, position: 0, in_chunk: 0 };
+                self.refuse(place, record.payload.len(), None, "too_large", detail.clone());
             }
             return Vec::new();
         }
@@ -203,16 +231,13 @@ impl Work<'_> {
             let end = start + record.payload.len();
             let copy = &mut chunk[start..end + INPUT_PADDING];
             let is_bytes = matches!(framing, Framing::Lines | Framing::Csv);
-            let place = Place { record, is_bytes, position: 0, in_chunk: start };
+            let place = Place { record, received: &record.payload, is_bytes, position: 0, in_chunk: start };
+            self.refusals_left = MAX_REFUSALS;
             match framing {
                 Framing::Document => self.read_document(copy, &record.payload, place, SPLITS),
                 Framing::Lines => self.read_lines(copy, &record.payload, place),
                 Framing::Csv => self.read_csv(copy, &record.payload, place),
-                Framing::Oversized => {
-                    let detail =
-                        "the record is larger than `max_record_size`; it is kept in pieces, in order of offset";
-                    self.refuse(place, &record.payload, None, "too_large", detail.to_owned());
-                }
+                Framing::Oversized => unreachable!("refused above"),
             }
             start = end;
         }
@@ -225,6 +250,7 @@ impl Work<'_> {
             let end = memchr::memchr(b'\n', &original[start..]).map_or(original.len(), |length| start + length);
             let line = original[start..end].strip_suffix(b"\r").unwrap_or(&original[start..end]);
             let line_end = start + line.len();
+            self.refusals_left = MAX_REFUSALS;
             self.read_document(&mut copy[start..line_end + INPUT_PADDING], line, place.part(start), SPLITS);
             start = end + 1;
         }
@@ -259,6 +285,9 @@ impl Work<'_> {
             [part] if part.len() == original.trim_ascii().len() => self.refuse_unparsed(original, place, &error),
             _ => {
                 for part in parts {
+                    if self.refusals_left == 0 {
+                        return self.refuse_unparsed(&original[part.start..], place.part(part.start), &error);
+                    }
                     let copy = &mut copy[part.start..part.end + INPUT_PADDING];
                     self.read_document(copy, &original[part.clone()], place.part(part.start), splits - 1);
                 }
@@ -274,28 +303,34 @@ impl Work<'_> {
             }
             Ok(_) => ("invalid_json", format!("no valid JSON near byte {}: {:?}", error.index(), error.error())),
         };
-        self.refuse(place, original, None, reason, detail);
+        self.refuse(place, original.len(), None, reason, detail);
     }
 
     fn read_item(&mut self, document: &Document<'_>, at: usize, bytes: u64, place: Place<'_>) {
         match document.item(at) {
             Item::Record(record) => self.read_record(document, record, bytes, place),
-            Item::Items { at, len, key } => self.read_items(document, (at, len), key, bytes, place),
+            Item::Items { at, len, key } => {
+                self.read_items(document, (at, len), document.array_text(key), bytes, place);
+            }
             Item::Other => {
-                self.refuse(place, document.text, None, "not_an_object", "the record is no JSON object".to_owned());
+                let length = document.text.len();
+                self.refuse(place, length, None, "not_an_object", "the record is no JSON object".to_owned());
             }
         }
     }
 
-    /// Reads the elements of an array; they share its `bytes` by where each begins.
+    /// Reads the elements of an array, `text`; they share its `bytes` by where each begins.
     fn read_items(
         &mut self,
         document: &Document<'_>,
         array: (usize, usize),
-        key: Option<usize>,
+        text: &[u8],
         bytes: u64,
         place: Place<'_>,
     ) {
+        // Where the elements stand in `text`; only asked for where the parser does not tell.
+        let mut ranges: Option<Vec<Range<usize>>> = None;
+        let from = document.start_in_text(text);
         let elements: Vec<usize> = document.elements(array.0, array.1).collect();
         let mut left = bytes;
         let mut begin = None;
@@ -309,16 +344,25 @@ impl Work<'_> {
             };
             left -= share;
             begin = next.flatten();
-            match document.item(*at) {
-                Item::Other => {
-                    let text = document.array_text(key);
-                    let from = (text.as_ptr() as usize) - (document.text.as_ptr() as usize);
-                    // A valid array has as many parts as elements.
-                    let part = parts(text).into_iter().nth(index).unwrap_or(0..text.len());
+            let item = document.item(*at);
+            if matches!(item, Item::Record(_) | Item::Items { key: Some(_), .. }) {
+                self.read_item(document, *at, share, place);
+                continue;
+            }
+            // A valid array has as many parts as elements.
+            let ranges = ranges.get_or_insert_with(|| parts(text));
+            let range = ranges.get(index).cloned().unwrap_or(text.len()..text.len());
+            if self.refusals_left == 0 {
+                let end = ranges.last().map_or(range.end, |last| last.end);
+                let detail = format!("elements {index} and on: too many of the document's records are no JSON objects");
+                return self.refuse(place.part(from + range.start), end - range.start, None, "not_an_object", detail);
+            }
+            match item {
+                Item::Items { at, len, .. } => self.read_items(document, (at, len), &text[range], share, place),
+                _ => {
                     let detail = format!("element {index} of the array is no JSON object");
-                    self.refuse(place.part(from + part.start), &text[part], None, "not_an_object", detail);
+                    self.refuse(place.part(from + range.start), range.len(), None, "not_an_object", detail);
                 }
-                _ => self.read_item(document, *at, share, place),
             }
         }
     }
@@ -344,9 +388,8 @@ impl Work<'_> {
                 Some(row) => (row, Some(record)),
                 None => {
                     let detail = "`properties` of the record is no JSON object".to_owned();
-                    let text = document.object_text(record);
-                    let from = document.start_in_text(text);
-                    return self.refuse(place.part(from), text, Some(table), "not_an_object", detail);
+                    let (place, length) = place.of_object(document, record);
+                    return self.refuse(place, length, Some(table), "not_an_object", detail);
                 }
             },
         };
@@ -354,9 +397,8 @@ impl Work<'_> {
         let builder = builder_of(&mut self.tables, table, base, self.bytes, bytes);
         if document.add_row(row.0, row.1, builder, bytes) == Err(MissingTime) {
             let time = document.text_of(row.0, &TIME_KEYS);
-            let text = document.object_text(record);
-            let from = document.start_in_text(text);
-            self.refuse(place.part(from), text, Some(table), "missing_time", missing_time(time));
+            let (place, length) = place.of_object(document, record);
+            self.refuse(place, length, Some(table), "missing_time", missing_time(time));
         }
     }
 
@@ -372,27 +414,28 @@ impl Work<'_> {
         let mut start = rows_start;
         while start < original.len() {
             let next = row.read(copy, start);
-            let place = Place { position: start - rows_start, in_chunk: place.in_chunk + start, ..place };
+            let received = &place.received[start..];
+            let place = Place { received, position: start - rows_start, in_chunk: place.in_chunk + start, ..place };
             let bytes = (next.min(original.len()) - start) as u64;
             start = next;
             if row.is_blank() {
                 continue;
             }
-            let text = &original[row.span.clone()];
+            let length = row.span.len();
             let cells: Result<Vec<&str>, _> =
                 row.cells.iter().map(|cell| std::str::from_utf8(&copy[cell.clone()])).collect();
             let Ok(cells) = cells else {
-                self.refuse(place, text, None, "invalid_utf8", "the row is not UTF-8".to_owned());
+                self.refuse(place, length, None, "invalid_utf8", "the row is not UTF-8".to_owned());
                 continue;
             };
             if row.is_open || cells.len() != header.columns.len() {
                 let (found, expected) = (cells.len(), header.columns.len());
                 let open = if row.is_open { ", a quote is never closed" } else { "" };
                 let detail = format!("the row has {found} cells, the header has {expected}{open}");
-                self.refuse(place, text, None, "invalid_csv", detail);
+                self.refuse(place, length, None, "invalid_csv", detail);
                 continue;
             }
-            self.read_csv_row(&header, &cells, base, bytes, place, text);
+            self.read_csv_row(&header, &cells, base, (bytes, length), place);
         }
     }
 
@@ -401,9 +444,8 @@ impl Work<'_> {
         header: &Header,
         cells: &[&str],
         base: ChunkBase,
-        bytes: u64,
+        (bytes, length): (u64, usize),
         place: Place<'_>,
-        text: &[u8],
     ) {
         let hints = header.hints(cells);
         let router = self.router;
@@ -434,7 +476,7 @@ impl Work<'_> {
         }
         join_halves(&halves, table.keys(), builder);
         if builder.end_row(bytes) == Err(MissingTime) {
-            self.refuse(place, text, Some(table), "missing_time", missing_time(cell_of(&TIME_KEYS)));
+            self.refuse(place, length, Some(table), "missing_time", missing_time(cell_of(&TIME_KEYS)));
         }
     }
 
@@ -449,10 +491,11 @@ impl Work<'_> {
         &mut self.unknown_tables[at]
     }
 
+    /// Refuses the first `length` bytes of `place`.
     fn refuse(
         &mut self,
         place: Place<'_>,
-        bytes: &[u8],
+        length: usize,
         table: Option<&Arc<RawTable>>,
         reason: &'static str,
         mut detail: String,
@@ -464,7 +507,9 @@ impl Work<'_> {
             detail = format!("{detail} (at byte {} of the document)", place.position);
         }
         let range = usize::try_from(place.record.partition).ok().and_then(|index| self.origin.ranges.get(index));
-        self.refused_bytes += bytes.len() as u64;
+        let bytes = place.received.get(..length).unwrap_or(place.received);
+        self.refused_bytes += length as u64;
+        self.refusals_left = self.refusals_left.saturating_sub(1);
         self.letters.push(DeadLetter {
             source: self.origin.source.clone(),
             partition: range.map_or_else(|| "unknown".into(), |range| range.partition.clone()),
@@ -474,7 +519,10 @@ impl Work<'_> {
             reason,
             detail,
             // A copy, so that a small letter does not keep its whole chunk in memory.
-            payload: Bytes::copy_from_slice(bytes),
+            payload: match bytes.len() == place.record.payload.len() && bytes.len() >= self.bytes / 2 {
+                true => place.record.payload.clone(),
+                false => Bytes::copy_from_slice(bytes),
+            },
         });
     }
 }

@@ -135,7 +135,13 @@ impl Router {
     }
 }
 
-/// Whether a name from a record may become a table: it becomes a folder of the lake and a metric's label.
+/// What is wrong with a table's name in the config, if anything.
+pub(crate) fn table_name_fault(name: &str) -> Option<String> {
+    let text = "which is no table name; write a letter, then up to 63 letters, digits or `_`";
+    (!is_table_name(name)).then(|| format!("is `{name}`, {text}"))
+}
+
+/// Whether a name may become a table: it becomes a folder of the lake and a metric's label.
 fn is_table_name(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|first: char| first.is_ascii_alphabetic())

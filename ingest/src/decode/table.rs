@@ -116,11 +116,17 @@ impl TableBuilder {
         }
     }
 
-    /// As [`TableBuilder::put`], unless the row has a value there.
-    pub(crate) fn put_absent(&mut self, column: usize, field: &Field<'_>) {
-        if !self.is_set(column) {
-            self.put(column, field);
+    /// As [`TableBuilder::put`], for a field of the envelope; where the row has a value of its own, that one stays.
+    pub(crate) fn put_envelope(&mut self, column: usize, field: &Field<'_>) {
+        match self.is_set(column) {
+            false => self.put(column, field),
+            true => self.keep_envelope(field),
         }
+    }
+
+    /// Keeps a field of the envelope that has no column, under a name that no field of the row has.
+    pub(crate) fn keep_envelope(&mut self, field: &Field<'_>) {
+        self.keep_unknown(&Field { key: &format!("envelope.{}", field.key), ..*field });
     }
 
     /// Keeps a field that the schema has no column for. A null says nothing and is left out.

@@ -119,14 +119,14 @@ fn to_long(value: Value<'_>) -> Option<i64> {
     match value {
         Value::Int(value) => Some(value),
         // Integers in a double are exact up to 2^53.
-        Value::Float(value) if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 => Some(value as i64),
+        Value::Float(value) if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 => Some(value as i64),
         Value::Text(text) => text.trim().parse().ok(),
         _ => None,
     }
 }
 
 fn to_real(value: Value<'_>) -> Option<f64> {
-    match value {
+    let number = match value {
         Value::Int(value) => Some(value as f64),
         Value::Big(value) => Some(value as f64),
         Value::Float(value) => Some(value),
@@ -136,17 +136,24 @@ fn to_real(value: Value<'_>) -> Option<f64> {
             text.ends_with(|last: char| last.is_ascii_digit() || last == '.').then(|| text.parse().ok()).flatten()
         }
         _ => None,
-    }
+    };
+    // `1e400` is beyond every double: JSON has no infinity to pass it on as.
+    number.filter(|number: &f64| number.is_finite())
 }
 
 /// Microseconds since 1970 UTC of a time as Defender or a portal's CSV export writes it.
 fn to_time(text: &str, written: &Written<'_>) -> Option<i64> {
     let text = text.trim();
     let offset_us = match written {
-        Written::Cell { offset_us, .. } if !text.ends_with(['Z', 'z']) => *offset_us,
+        Written::Cell { offset_us, .. } if !has_zone(text) => *offset_us,
         _ => 0,
     };
     datetime::parse_iso(text).or_else(|| exported_time(text)).map(|time| time - offset_us)
+}
+
+/// Whether a time names its zone itself: `Z` or an offset behind the date.
+fn has_zone(text: &str) -> bool {
+    text.ends_with(['Z', 'z']) || text.get(10..).is_some_and(|time| time.contains(['+', '-']))
 }
 
 /// Reads `10/25/2023, 9:43:21.990 AM`: month first, as the Log Analytics CSV export writes times.
@@ -220,6 +227,7 @@ mod tests {
         assert_eq!(cell(ColumnType::Long, "\"638123456789012345\""), Ok(Cell::Long(638_123_456_789_012_345)));
         assert_eq!(cell(ColumnType::Long, "5.0"), Ok(Cell::Long(5)));
         assert_eq!(cell(ColumnType::Long, "5.5"), Err(Mistyped));
+        assert_eq!(cell(ColumnType::Long, "9007199254740993.0"), Err(Mistyped), "a double would change it");
         assert_eq!(cell(ColumnType::Long, "18446744073709551615"), Err(Mistyped));
         assert_eq!(cell(ColumnType::Int, "2147483647"), Ok(Cell::Int(i32::MAX)));
         assert_eq!(cell(ColumnType::Int, "2147483648"), Err(Mistyped));
@@ -252,6 +260,7 @@ mod tests {
         assert_eq!(cell(ColumnType::Real, "\"0.059\""), Ok(Cell::Real(0.059)));
         assert_eq!(cell(ColumnType::Real, "\"nan\""), Err(Mistyped));
         assert_eq!(cell(ColumnType::Real, "\"infinity\""), Err(Mistyped));
+        assert_eq!(cell(ColumnType::Real, "\"1e400\""), Err(Mistyped));
     }
 
     #[test]
@@ -283,6 +292,7 @@ mod tests {
         let cell = |text, offset_us| to_time(text, &Written::Cell { text, offset_us });
         assert_eq!(cell("10/25/2023, 11:43:21.990 PM", zone_offset_us("UTC+02:00")), Some(micros));
         assert_eq!(cell("2023-10-25T21:43:21.990Z", zone_offset_us("UTC+02:00")), Some(micros));
+        assert_eq!(cell("2023-10-25T23:43:21.990+02:00", zone_offset_us("UTC+05:00")), Some(micros));
         assert_eq!(zone_offset_us("UTC-03:30"), -12_600 * SECOND_US);
         assert_eq!(zone_offset_us("Local Time"), 0);
     }

@@ -10,7 +10,7 @@ use walkdir::WalkDir;
 use weir_contract::position::SourceName;
 use weir_contract::units::ByteSize;
 
-use crate::decode::MAX_CHUNK_BYTES;
+use crate::decode::{MAX_CHUNK_BYTES, table_name_fault};
 use crate::source::SourceError;
 
 /// A source that reads log files once, from beginning to end.
@@ -80,25 +80,37 @@ impl FileConfig {
         }
     }
 
-    /// Checks the values and lists the files, each once, in the order of `paths` and sorted within each.
-    pub(crate) fn resolve(&self, source_name: &SourceName) -> Result<Vec<PathBuf>, SourceError> {
-        let fault = |key: &str, problem: &str| {
-            Err(SourceError::Config { source_name: source_name.clone(), key: key.into(), problem: problem.into() })
-        };
+    /// Every value that the source cannot work with, as its key and what is wrong with it. Looks at no file.
+    pub fn faults(&self) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
         if self.paths.is_empty() {
-            return fault("paths", "names no file; give at least one file, directory or glob");
+            faults.push(("paths", "names no file; give at least one file, directory or glob".to_owned()));
         }
         if !(1024..=MAX_CHUNK_BYTES as u64 / 4).contains(&self.chunk_size.0) {
-            return fault("chunk_size", "must lie between 1KiB and 128MiB; 4MiB suits most files");
+            faults.push(("chunk_size", "must lie between 1KiB and 128MiB; 4MiB suits most files".to_owned()));
         }
         if !(1024..=MAX_CHUNK_BYTES as u64 / 2).contains(&self.max_record_size.0) {
-            return fault("max_record_size", "must lie between 1KiB and 256MiB; 64MiB suits most files");
+            faults.push(("max_record_size", "must lie between 1KiB and 256MiB; 64MiB suits most files".to_owned()));
         }
-        let digits = self.local_time.as_bytes();
-        let is_offset = matches!(digits, [b'+' | b'-', h1, h2, b':', m1, m2]
-            if [h1, h2, m1, m2].iter().all(|digit| digit.is_ascii_digit()));
-        if !is_offset {
-            return fault("local_time", "is no offset from UTC; write it as `+02:00` or `-05:30`");
+        if !is_offset(&self.local_time) {
+            faults.push(("local_time", "is no offset from UTC; write it as `+02:00` or `-05:30`".to_owned()));
+        }
+        if let Some(text) = self.table.as_deref().and_then(table_name_fault) {
+            faults.push(("table", text));
+        }
+        faults
+    }
+
+    /// The entries of `paths` that give no file to read now: the index of each, and why. Lists folders, opens nothing.
+    pub fn unreadable(&self, source_name: &SourceName) -> Vec<(usize, SourceError)> {
+        let fault = |(index, pattern): (usize, &String)| Some((index, files_of(pattern, source_name).err()?));
+        self.paths.iter().enumerate().filter_map(fault).collect()
+    }
+
+    /// Checks the values and lists the files, each once, in the order of `paths` and sorted within each.
+    pub(crate) fn resolve(&self, source_name: &SourceName) -> Result<Vec<PathBuf>, SourceError> {
+        if let Some((key, problem)) = self.faults().into_iter().next() {
+            return Err(SourceError::Config { source_name: source_name.clone(), key: key.to_owned(), problem });
         }
         let mut files: IndexSet<PathBuf> = IndexSet::new();
         for pattern in &self.paths {
@@ -106,6 +118,13 @@ impl FileConfig {
         }
         Ok(files.into_iter().collect())
     }
+}
+
+/// Whether `text` is `±hh:mm`, no more than the fourteen hours that zones have.
+fn is_offset(text: &str) -> bool {
+    let [b'+' | b'-', h1, h2, b':', m1, m2] = text.as_bytes() else { return false };
+    let are_digits = [h1, h2, m1, m2].iter().all(|digit| digit.is_ascii_digit());
+    are_digits && text[1..3] <= *"14" && text[4..6] <= *"59"
 }
 
 fn files_of(pattern: &str, source_name: &SourceName) -> Result<Vec<PathBuf>, SourceError> {
@@ -219,5 +238,9 @@ mod tests {
         assert!(fault(|config| config.chunk_size = ByteSize(1)).contains("`chunk_size` must lie"));
         assert!(fault(|config| config.max_record_size = ByteSize(1 << 40)).contains("`max_record_size` must lie"));
         assert!(fault(|config| config.local_time = "CET".into()).contains("`local_time` is no offset"));
+        assert!(fault(|config| config.local_time = "+20:00".into()).contains("`local_time` is no offset"));
+        assert!(
+            fault(|config| config.table = Some("../x".into())).contains("`table` is `../x`, which is no table name")
+        );
     }
 }

@@ -10,6 +10,7 @@ use weir_contract::secret::SecretRef;
 use weir_contract::units::{ByteSize, Span};
 
 use super::event_hubs::EventHubs;
+use crate::decode::table_name_fault;
 
 /// Topics of a Kafka cluster or of an Event Hubs namespace, read as a member of a consumer group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -177,6 +178,9 @@ impl KafkaConfig {
         self.check_topics(&mut problems);
         self.check_group(&mut problems);
         self.check_sizes(&mut problems);
+        if let Some(text) = self.table.as_deref().and_then(table_name_fault) {
+            problems.add("table", text);
+        }
         for key in self.properties.keys() {
             if let Some(text) = refusal(key) {
                 problems.add(format!("properties.{key}"), text);

@@ -85,7 +85,7 @@ impl EventHubs {
 
 impl EventHubsAuth {
     /// The credential to ask Entra ID with; none for a connection string.
-    pub(super) fn credential(&self) -> Option<AzureCredential> {
+    pub fn credential(&self) -> Option<AzureCredential> {
         match self {
             Self::ConnectionString(_) => None,
             Self::ClientSecret(it) => Some(AzureCredential::ClientSecret(it.clone())),

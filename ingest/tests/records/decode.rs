@@ -115,6 +115,94 @@ fn text_cut_within_a_surrogate_pair_is_read() {
 }
 
 #[test]
+fn a_refused_record_keeps_its_bytes_where_the_text_had_to_be_repaired() {
+    let record = r#"{"category":"AdvancedHunting-DeviceEvents","properties":{"FileName":"a\ud83d"}}"#;
+    let letter = &decode(record).dead_letters[0];
+    assert_eq!((letter.reason, letter.payload.as_ref()), ("missing_time", record.as_bytes()));
+    let cut = format!("{{\"records\":[{FILE},{{\"a\":\"\\udc00\",}}]}}");
+    let letter = &decode(&cut).dead_letters[0];
+    assert_eq!((letter.reason, letter.payload.as_ref()), ("invalid_json", &br#"{"a":"\udc00",}"#[..]));
+}
+
+#[test]
+fn elements_of_nested_arrays_are_refused_with_their_own_bytes() {
+    let decoded = decode(&format!("[[\"a\", {FILE}], [[ 17 ], {{}}]]"));
+    let refused: Vec<_> = decoded.dead_letters.iter().map(|letter| letter.payload.as_ref()).collect();
+    assert_eq!(refused, [&b"\"a\""[..], b"17"]);
+    assert_eq!(decoded.records, 4);
+}
+
+/// Each in its own letter, or looked for from the array's beginning, these would take gigabytes and hours.
+#[test]
+fn a_message_of_nothing_but_junk_makes_few_letters_and_keeps_every_byte() {
+    let numbers = format!("[{}7]", "1,".repeat(300_000));
+    let started = std::time::Instant::now();
+    for text in [numbers.clone(), format!("[{numbers}]"), format!("{numbers}x"), "1\n".repeat(300_000)] {
+        let decoded = decode(&text);
+        let kept: usize = decoded.dead_letters.iter().map(|letter| letter.payload.len()).sum();
+        assert!(decoded.dead_letters.len() <= 1002, "{}", decoded.dead_letters.len());
+        assert!(kept >= text.len() - 1010, "only commas, brackets and blanks are left out: {kept} of {}", text.len());
+    }
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[test]
+fn what_the_row_and_its_envelope_both_say_is_kept_twice() {
+    let record = r#"{"category":"AdvancedHunting-DeviceInfo","tenantId":"t-1","properties":{"Timestamp":"2026-01-01","TenantId":"w-1"}}"#;
+    let row = only_row(&decode(record));
+    assert_eq!(row["TenantId"], "w-1");
+    assert_eq!(row["UnknownColumns"], json!({"envelope.tenantId": "t-1"}));
+}
+
+#[test]
+fn dynamic_values_are_json_for_every_reader() {
+    let odd = [
+        "\"tab\there\"",
+        "\"nul\u{0}\"",
+        "01",
+        "1.",
+        "-",
+        "1e",
+        "+1",
+        ".5",
+        "NaN",
+        "tru",
+        "1e400",
+        "-0",
+        "1E5",
+        "\"\\x41\"",
+        "\"\\u12g4\"",
+        "{\"\":1}",
+        "{\"a\":1,}",
+        "[1,]",
+        "{\"a\\\"\":[\"\\\\\"]}",
+        "\"\u{7f}\u{2028}\"",
+        "12345678901234567890123",
+        "{\"\":{\"\":\"\"}}",
+        "[]",
+        "[[],{}]",
+        "1 2",
+        "\"\\ud800\\u0041\"",
+    ];
+    for value in odd {
+        let text = format!(
+            r#"{{"category":"AdvancedHunting-DeviceInfo","":{value},"properties":{{"Timestamp":"2026-01-01","LoggedOnUsers":{{"x":{value}}},"":[{value}],"DeviceId":"d"}}}}"#
+        );
+        let decoded = decode(&text);
+        assert_eq!(decoded.records, 1, "{text}");
+        for batch in &decoded.batches {
+            for row in row_texts(&batch.rows) {
+                serde_json::from_str::<Box<serde_json::value::RawValue>>(&row)
+                    .unwrap_or_else(|error| panic!("{value}: {error}: {row}"));
+            }
+        }
+        for letter in &decoded.dead_letters {
+            assert_eq!(letter.payload, text.as_bytes(), "{value}");
+        }
+    }
+}
+
+#[test]
 fn what_the_schema_does_not_know_is_kept_as_written() {
     let record = r#"{"category":"AdvancedHunting-DeviceInfo","NewEnvelopeKey":1,"Tenant":"Other","properties":{
         "Timestamp":"2026-01-01T00:00:00Z","ReportId":18446744073709551615,"OnboardingStatus":{"a": 1.0},
