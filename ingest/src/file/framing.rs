@@ -12,7 +12,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use memchr::{memchr, memchr2_iter, memrchr};
+use memchr::{memchr, memchr_iter, memchr2_iter, memrchr};
 use weir_contract::batch::Framing;
 
 use crate::file::config::FileFormat;
@@ -92,7 +92,7 @@ impl Framer {
         matches!(self.layout, Layout::Csv)
     }
 
-    /// Looks for records in `buffer`; `is_end`: nothing follows it, and all of it is cut off.
+    /// Looks for records in `buffer`; `is_end`: nothing follows it, so that something is always cut off.
     pub(crate) fn step(&mut self, buffer: &[u8], is_end: bool) -> Step {
         if buffer.is_empty() {
             return Step::More;
@@ -107,11 +107,13 @@ impl Framer {
             self.oversized = end.is_none() && !is_end;
             return whole(Framing::Oversized, end.unwrap_or(buffer.len()));
         }
-        let cut = match framing {
-            Framing::Csv => last_row_end(buffer),
-            _ => memrchr(b'\n', buffer).map(|end| end + 1),
+        let (cut, is_full) = match framing {
+            Framing::Csv => last_of(row_ends(buffer), most_records(buffer)),
+            _ if memchr_iter(b'\n', buffer).count() < most_records(buffer) => (memrchr(b'\n', buffer), false),
+            _ => last_of(memchr_iter(b'\n', buffer), most_records(buffer)),
         };
-        match cut {
+        match cut.map(|end| end + 1) {
+            Some(length) if is_full => whole(framing, length),
             _ if is_end => whole(framing, buffer.len()),
             Some(length) => whole(framing, length),
             None if buffer.len() >= self.max_record => {
@@ -141,7 +143,11 @@ impl Documents {
                 None => return self.wait(scanner, buffer, is_end, max_record),
             }
         }
+        let most = most_records(buffer);
         loop {
+            if records.len() >= most {
+                break;
+            }
             at = skip_blanks(buffer, at);
             let Some(byte) = buffer.get(at) else { break };
             match (self.level, byte) {
@@ -252,31 +258,44 @@ fn whole(framing: Framing, length: usize) -> Step {
     Step::Cut(Cut { framing, records: std::iter::once(0..length).collect(), length })
 }
 
-/// Just past the last line end that stands outside of quotes. `buffer` begins with a row.
-pub(crate) fn last_row_end(buffer: &[u8]) -> Option<usize> {
-    let mut last = None;
-    let mut quoted = false;
-    for at in memchr2_iter(b'"', b'\n', buffer) {
-        if buffer[at] == b'"' {
-            quoted = !quoted;
-        } else if !quoted {
-            last = Some(at + 1);
-        }
+/// Most records of one cut. Each costs some hundred bytes behind the source whatever its size, as a row or as a dead
+/// letter; so text of records below 64 bytes on average is cut into smaller pieces.
+fn most_records(buffer: &[u8]) -> usize {
+    (buffer.len() / 64).max(1024)
+}
+
+/// The last of the first `most` ends, and whether there were as many.
+fn last_of(ends: impl Iterator<Item = usize>, most: usize) -> (Option<usize>, bool) {
+    let (mut count, mut last) = (0, None);
+    for end in ends.take(most) {
+        (count, last) = (count + 1, Some(end));
     }
-    last
+    (last, count == most)
+}
+
+/// The line ends outside of quotes. `buffer` begins with a row. As the decoder reads cells, a quote opens one only at
+/// its beginning, and a doubled quote stays within; any other quote is text.
+fn row_ends(buffer: &[u8]) -> impl Iterator<Item = usize> {
+    let mut quoted = false;
+    let mut closed = None;
+    memchr2_iter(b'"', b'\n', buffer).filter(move |at| {
+        if buffer[*at] == b'\n' {
+            return !quoted;
+        }
+        let before = at.checked_sub(1);
+        if quoted {
+            (quoted, closed) = (false, Some(*at));
+        } else {
+            let is_doubled = before.is_some() && before == closed;
+            quoted = is_doubled || before.is_none_or(|before| matches!(buffer[before], b',' | b'\n'));
+        }
+        false
+    })
 }
 
 /// Just past the first row.
 pub(crate) fn first_row_end(buffer: &[u8]) -> Option<usize> {
-    let mut quoted = false;
-    for at in memchr2_iter(b'"', b'\n', buffer) {
-        if buffer[at] == b'"' {
-            quoted = !quoted;
-        } else if !quoted {
-            return Some(at + 1);
-        }
-    }
-    None
+    row_ends(buffer).next().map(|end| end + 1)
 }
 
 fn is_csv(path: &Path, start: &[u8]) -> bool {

@@ -48,6 +48,8 @@ impl Text {
     /// What was read before an error stays in `buffer`.
     pub(crate) fn fill(&mut self, buffer: &mut Vec<u8>, wanted: usize) -> io::Result<bool> {
         let start = buffer.len();
+        // At once: growing by doubling would hold up to twice of what the permit says.
+        buffer.reserve_exact(wanted);
         let read = self.reader.by_ref().take(wanted as u64).read_to_end(buffer);
         read.map(|_| buffer.len() - start < wanted)
     }

@@ -211,6 +211,10 @@ impl OpenFile {
     fn drop_front(&mut self, length: usize) -> Bytes {
         self.position += length as u64;
         let rest = self.buffer.split_off(length);
-        std::mem::replace(&mut self.buffer, rest).into()
+        let mut front = std::mem::replace(&mut self.buffer, rest);
+        if front.capacity() > front.len() * 2 {
+            front.shrink_to_fit();
+        }
+        front.into()
     }
 }

@@ -105,8 +105,35 @@ fn csv_is_told_by_name_or_header_and_cut_outside_of_quotes() {
     assert!(is_csv(Path::new("export"), b"Timestamp,\"TimeGenerated [UTC]\"\n1,2\n"));
     assert!(!is_csv(Path::new("x.csv"), b" {\"a\":1}"));
     assert!(!is_csv(Path::new("x.log"), b"<13>Jan 1, host\n"));
-    assert_eq!(last_row_end(b"a,b\nc,\"d\ne\nf"), Some(4));
+    let ends = |text: &str| row_ends(text.as_bytes()).collect::<Vec<_>>();
+    assert_eq!(ends("a,b\nc,\"d\ne\nf"), [3]);
+    assert_eq!(ends("5\" disk,b\n\"x\n\"\"y\"\"\",c\nd\n"), [9, 21, 23], "a quote amid a cell is text");
+    assert_eq!(ends("\"\",\"a\"\"\n\"\r\n\"b\" \"\n"), [10, 16]);
     assert_eq!(first_row_end(b"\"a\nb\",c\nd"), Some(8));
+}
+
+#[test]
+fn tiny_records_are_cut_into_many_batches() {
+    let texts = [
+        "{}\n".repeat(500_000),
+        "1\n".repeat(500_000),
+        format!("[\n{}]", "1,\n".repeat(500_000)),
+        format!("a,b\n{}", ",\n".repeat(500_000)),
+    ];
+    for text in texts {
+        let mut framer = Framer::new(FileFormat::Auto, Path::new("x"), text.as_bytes(), true, 1 << 20);
+        let (mut at, mut records, mut cuts) = (0, 0, 0);
+        while at < text.len() {
+            let Step::Cut(cut) = framer.step(&text.as_bytes()[at..], true) else { panic!("stands still at {at}") };
+            let most = (text.len() - at) / 64 + 1024;
+            let lines =
+                cut.records.iter().map(|range| memchr_iter(b'\n', &text.as_bytes()[at..][range.clone()]).count());
+            let found = if cut.framing == Framing::Document { cut.records.len() } else { lines.sum() };
+            assert!(found <= most, "{found} records in {} bytes", text.len() - at);
+            (at, records, cuts) = (at + cut.length, records + found, cuts + 1);
+        }
+        assert!((500_000..=500_001).contains(&records) && cuts > 30, "{records} in {cuts} cuts");
+    }
 }
 
 proptest! {
