@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
 use tokio::sync::mpsc;
 use weir_contract::batch::Batch;
 use weir_contract::memory::MemoryBudget;
@@ -25,7 +24,7 @@ use weir_sink::sentinel::SentinelSink;
 use weir_sink::sentinel::metrics::SentinelMetrics;
 use weir_sink::sink::Sink;
 
-use crate::config::{Config, MappingsConfig};
+use crate::config::{Config, ConfigFaults, MappingsConfig, UnknownColumns};
 use crate::pipeline::{Pipeline, PipelineMetrics, SINK_QUEUE, Stages};
 use crate::router::Router;
 use crate::server::ProcessMetrics;
@@ -142,8 +141,8 @@ pub(crate) fn assemble(config: &Config, once: bool) -> anyhow::Result<Assembly> 
     })
 }
 
-/// Loads and compiles the mappings in force.
-pub(crate) fn load_library(config: &MappingsConfig, raw_tables: &RawTables) -> anyhow::Result<Library> {
+/// Loads and compiles the mappings in force; the error has every fault of theirs.
+pub(crate) fn load_library(config: &MappingsConfig, raw_tables: &RawTables) -> Result<Library, ConfigFaults> {
     let mut mappings = Vec::new();
     let mut faults = Vec::new();
     if config.builtin {
@@ -159,11 +158,14 @@ pub(crate) fn load_library(config: &MappingsConfig, raw_tables: &RawTables) -> a
         }
     }
     if !faults.is_empty() {
-        return Err(anyhow!(faults.join("\n")).context("the mapping files cannot be read"));
+        return Err(ConfigFaults::of_mappings(faults));
     }
-    Library::compile(mappings, |table| raw_tables.schema(table).cloned(), Mode::Lenient)
-        .map_err(|error| anyhow!(error.to_string()))
-        .context("the mappings do not compile")
+    let mode = match config.unknown_columns {
+        UnknownColumns::Error => Mode::Strict,
+        UnknownColumns::Empty => Mode::Lenient,
+    };
+    Library::compile(mappings, |table| raw_tables.schema(table).cloned(), mode)
+        .map_err(|error| ConfigFaults::of_mappings(error.faults))
 }
 
 fn num_cores() -> usize {

@@ -1,11 +1,13 @@
 //! `weir.yaml`: what a person writes, checked whole before anything starts.
 //!
-//! Two steps: [`Config`] is what was written (typed by each stage's own config); [`load`] also tells every fault at
+//! Two steps: [`Config`] is what was written (typed by each stage's own config); [`inspect`] also tells every fault at
 //! once, each with its line and what to write instead. The same types make the JSON Schema for editors, and that
 //! schema is what the text is held against, so the two can't differ.
 
 mod check;
 mod faults;
+mod outside;
+mod whole;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -69,6 +71,19 @@ pub(crate) struct MappingsConfig {
     pub(crate) builtin: bool,
     /// Folders of mapping files of your own; relative to this file.
     pub(crate) directories: Vec<PathBuf>,
+    /// What a column means that a mapping names and its raw table lacks (default `error`).
+    pub(crate) unknown_columns: UnknownColumns,
+}
+
+/// What a column means that a mapping names and its raw table lacks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum UnknownColumns {
+    /// A fault: nothing is started.
+    #[default]
+    Error,
+    /// An empty column, with a warning. For parsers that were written against wider tables.
+    Empty,
 }
 
 /// Where some tables go.
@@ -130,7 +145,7 @@ pub(crate) struct ShutdownConfig {
 
 impl Default for MappingsConfig {
     fn default() -> Self {
-        Self { builtin: true, directories: Vec::new() }
+        Self { builtin: true, directories: Vec::new(), unknown_columns: UnknownColumns::default() }
     }
 }
 
@@ -152,25 +167,49 @@ impl Default for ShutdownConfig {
     }
 }
 
+/// A config file, read and checked.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// What was written; none where the text has not the form of a config.
+    pub(crate) config: Option<Config>,
+    /// What is wrong with it, wherever it is used.
+    pub(crate) faults: Vec<Fault>,
+    /// What it names and this machine lacks: files, secrets, variables.
+    pub(crate) outside: Vec<Fault>,
+}
+
 /// Reads and checks the config file at `path`.
+pub(crate) fn inspect(path: &Path) -> Checked {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(cause) => {
+            let message = format!("cannot be read ({cause}); give the path of a config file with `-c`");
+            let faults = vec![Fault { line: None, key: String::new(), message }];
+            return Checked { config: None, faults, outside: Vec::new() };
+        }
+    };
+    let mut checked = check::inspect(path, &text);
+    // A mapping folder is named relative to the file that names it, wherever the process runs.
+    let base = path.parent().unwrap_or(Path::new("."));
+    for folder in checked.config.iter_mut().flat_map(|config| &mut config.mappings.directories) {
+        if folder.is_relative() {
+            *folder = base.join(&*folder);
+        }
+    }
+    checked
+}
+
+/// The config in the file at `path`, whatever it names outside.
 ///
 /// # Errors
 ///
 /// Every fault that can be told from the file alone, in the order of their lines.
 pub(crate) fn load(path: &Path) -> Result<Config, ConfigFaults> {
-    let text = std::fs::read_to_string(path).map_err(|cause| {
-        let message = format!("cannot be read ({cause}); give the path of a config file with `-c`");
-        ConfigFaults::single(path, None, message)
-    })?;
-    let mut config = check::parse(path, &text)?;
-    // A mapping folder is named relative to the file that names it, wherever the process runs.
-    let base = path.parent().unwrap_or(Path::new("."));
-    for folder in &mut config.mappings.directories {
-        if folder.is_relative() {
-            *folder = base.join(&*folder);
-        }
+    let checked = inspect(path);
+    match ConfigFaults::new(path, checked.faults, Vec::new()) {
+        Some(faults) => Err(faults),
+        None => Ok(checked.config.expect("what is no config has faults")),
     }
-    Ok(config)
 }
 
 /// The JSON Schema (draft 2020-12) of `weir.yaml`.

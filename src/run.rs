@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use tokio_util::sync::CancellationToken;
+use weir_ingest::schema::RawTables;
 
-use crate::assembly::{Assembly, assemble};
+use crate::assembly::{Assembly, assemble, load_library};
 use crate::cli::{RunArgs, SummaryFormat};
-use crate::config::{self, Config};
+use crate::config::{self, Checked, Config, ConfigFaults, MappingsConfig};
 use crate::pipeline;
 use crate::server::{self, Readiness};
 use crate::summary::Summary;
@@ -17,7 +18,7 @@ use crate::{progress, shutdown};
 
 /// Runs the pipeline of a config file until its sources end or a signal comes.
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let mut config = config::load(&args.config)?;
+    let (mut config, _) = checked(&args.config, true)?;
     if args.listen.is_some() {
         config.metrics.listen = args.listen;
     }
@@ -72,26 +73,53 @@ pub(crate) async fn execute(
 
 /// Checks a config and its mappings; with `connect` also what they name outside.
 pub(crate) fn check(path: &Path, connect: bool) -> anyhow::Result<ExitCode> {
-    let config = config::load(path)?;
-    runtime()?.block_on(async {
-        if !connect {
-            let raw_tables = weir_ingest::schema::RawTables::builtin();
-            let library = crate::assembly::load_library(&config.mappings, &raw_tables)?;
-            for warning in library.warnings() {
-                eprintln!("warning: {warning}");
+    let (config, mappings) = checked(path, connect)?;
+    if connect {
+        runtime()?.block_on(async {
+            let mut assembly = assemble(&config, false)?;
+            for (sink, _) in &mut assembly.pipeline.sinks {
+                sink.check().await.with_context(|| format!("the sink `{}` cannot be used", sink.name()))?;
+                println!("sink {}: ok", sink.name());
             }
-            println!("{}: ok ({} sources, {} mappings)", path.display(), config.sources.len(), library.iter().count());
-            return Ok(());
-        }
-        let mut assembly = assemble(&config, false)?;
-        for (sink, _) in &mut assembly.pipeline.sinks {
-            sink.check().await.with_context(|| format!("the sink `{}` cannot be used", sink.name()))?;
-            println!("sink {}: ok", sink.name());
-        }
-        println!("{}: ok", path.display());
-        anyhow::Ok(())
-    })?;
+            anyhow::Ok(())
+        })?;
+    }
+    println!("{}: ok ({} sources, {mappings} mappings)", path.display(), config.sources.len());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads and checks a config and its mappings; returns the number of the mappings too. What the config names and this
+/// machine lacks is a fault where the config is put to use, else a warning.
+///
+/// # Errors
+///
+/// Every fault at once, those of the mappings too.
+fn checked(path: &Path, is_used: bool) -> Result<(Config, usize), ConfigFaults> {
+    let Checked { config, mut faults, outside } = config::inspect(path);
+    if is_used {
+        faults.extend(outside);
+    } else {
+        outside.iter().for_each(|warning| eprintln!("warning: {}", warning.in_file(path)));
+    }
+    let (mut count, mut of_mappings) = (0, Vec::new());
+    if let Some(config) = &config {
+        // A folder that is not there was told of.
+        let directories = config.mappings.directories.iter().filter(|folder| folder.is_dir()).cloned().collect();
+        match load_library(&MappingsConfig { directories, ..config.mappings.clone() }, &RawTables::builtin()) {
+            Ok(library) => {
+                count = library.iter().count();
+                // A run logs them when it starts.
+                if !is_used {
+                    library.warnings().iter().for_each(|warning| eprintln!("{}", warning.trim_end()));
+                }
+            }
+            Err(faulty) => of_mappings = faulty.into_mappings(),
+        }
+    }
+    match ConfigFaults::new(path, faults, of_mappings) {
+        Some(faults) => Err(faults),
+        None => Ok((config.expect("what is no config has faults"), count)),
+    }
 }
 
 /// Prints a summary to standard output.

@@ -98,8 +98,9 @@ fn an_empty_file_is_fine_and_a_missing_one_is_named() {
         "sources:\n  - name: files\n    files: {paths: [\"{dir}/nowhere.json\"]}\nlake: {url: \"{dir}/lake\"}\n",
     );
     let output = try_run_once(&config);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("nowhere.json"), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(64));
+    let told = text(&output.stderr);
+    assert!(told.contains("weir.yaml:3: ") && told.contains("nowhere.json` does not exist"), "{told}");
 }
 
 #[test]

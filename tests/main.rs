@@ -10,6 +10,7 @@ mod deploy;
 mod documents;
 mod files;
 mod kafka;
+mod kafka_faults;
 mod samples;
 mod stores;
 mod workspace;

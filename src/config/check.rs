@@ -1,6 +1,5 @@
-//! Holds a config text against the JSON Schema and against what only the whole can tell.
+//! Holds a config text against the JSON Schema.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use jsonschema::ValidationError;
@@ -8,12 +7,20 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 use weir_contract::yaml::{Document, pointer_to};
 
-use super::{Config, ConfigFaults, Fault, SinkName};
+use super::faults::dotted;
+use super::{Checked, Config, Fault, outside, whole};
 
-/// Parses and checks `text`, the content of the file at `path`.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Config, ConfigFaults> {
-    let document = Document::parse(text)
-        .map_err(|error| ConfigFaults::single(path, Some(error.line), format!("no valid YAML: {}", error.message)))?;
+/// Reads `text`, the content of the file at `path`, and tells everything that is wrong with it. What only the whole can
+/// tell is told of a text that has the form of a config.
+pub(super) fn inspect(path: &Path, text: &str) -> Checked {
+    let failed = |faults| Checked { config: None, faults, outside: Vec::new() };
+    let document = match Document::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let message = format!("no valid YAML: {}", error.message);
+            return failed(vec![Fault { line: Some(error.line), key: String::new(), message }]);
+        }
+    };
     let mut value = document.value.clone();
     if value.is_null() {
         value = Value::Object(serde_json::Map::new());
@@ -24,74 +31,19 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Config, ConfigFaults> {
     for error in validator.iter_errors(&value) {
         describe(&error, &schema, &document, &mut faults);
     }
-    if let Some(faults) = ConfigFaults::new(path, faults) {
-        return Err(faults);
+    if !faults.is_empty() {
+        return failed(faults);
     }
-    // What the schema lets pass and the types refuse, such as a size too large for 64 bits.
-    let config: Config =
-        serde_json::from_value(value).map_err(|error| ConfigFaults::single(path, None, error.to_string()))?;
-    match ConfigFaults::new(path, whole(&config, &document)) {
-        Some(faults) => Err(faults),
-        None => Ok(config),
-    }
-}
-
-/// Faults that no single key shows.
-fn whole(config: &Config, document: &Document) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut fault = |pointer: &str, message: String| {
-        let line = Some(document.line(pointer));
-        faults.push(Fault { line, key: dotted(pointer), message });
-    };
-    if config.sources.is_empty() {
-        fault("/sources", "no source is configured; add one with `kafka:` or `files:`".to_owned());
-    }
-    let mut names = HashSet::new();
-    for (index, source) in config.sources.iter().enumerate() {
-        let place = format!("/sources/{index}");
-        if source.name.trim().is_empty() {
-            fault(&format!("{place}/name"), "the name is empty".to_owned());
-        } else if !names.insert(&source.name) {
-            let message = format!("another source is called `{}` too; names must differ", source.name);
-            fault(&format!("{place}/name"), message);
+    match serde_json::from_value::<Config>(value) {
+        Ok(config) => {
+            let base = path.parent().unwrap_or(Path::new("."));
+            let faults = whole::faults(&config, &document, base);
+            let outside = outside::missing(&config, &document);
+            Checked { config: Some(config), faults, outside }
         }
-        match usize::from(source.kafka.is_some()) + usize::from(source.files.is_some()) {
-            1 => {}
-            0 => fault(&place, "the source has no kind; add `kafka:` or `files:`".to_owned()),
-            _ => fault(&place, "the source has two kinds; make two sources of them".to_owned()),
-        }
+        // What the schema lets pass and the types refuse, such as a size too large for 64 bits.
+        Err(error) => failed(vec![Fault { line: None, key: String::new(), message: error.to_string() }]),
     }
-    if config.lake.is_none() && config.sentinel.is_none() {
-        fault("", "no sink is configured; add `lake:` or `sentinel:`".to_owned());
-    }
-    for message in config.sentinel.iter().flat_map(|sentinel| sentinel.faults()) {
-        fault("/sentinel", message);
-    }
-    for (index, route) in config.routes.iter().enumerate() {
-        let place = format!("/routes/{index}");
-        if route.tables.is_empty() {
-            fault(&format!("{place}/tables"), "the route names no table; write `\"*\"` for all".to_owned());
-        }
-        for (at, pattern) in route.tables.iter().enumerate() {
-            if let Err(error) = globset::Glob::new(pattern) {
-                fault(&format!("{place}/tables/{at}"), format!("no valid pattern: {}", error.kind()));
-            }
-        }
-        for (at, sink) in route.to.iter().enumerate() {
-            let (missing, key) = match sink {
-                SinkName::Lake => (config.lake.is_none(), "lake"),
-                SinkName::Sentinel => (config.sentinel.is_none(), "sentinel"),
-            };
-            if missing {
-                fault(&format!("{place}/to/{at}"), format!("`{key}` is not configured; add `{key}:` or drop it here"));
-            }
-        }
-    }
-    if config.memory.budget.0 < 32 << 20 {
-        let message = "the budget is below 32MiB, less than the batches of two workers; raise it".to_owned();
-        fault("/memory/budget", message);
-    }
-    faults
 }
 
 /// Turns one error of the validator into faults that a person can act on.
@@ -113,18 +65,18 @@ fn describe(error: &ValidationError<'_>, schema: &Value, document: &Document, fa
             push(&pointer, format!("the key `{key}` is missing; add it"));
         }
         ValidationErrorKind::Type { kind } => {
-            push(&pointer, format!("{} is given; expected {}", shown(error.instance()), type_names(kind)));
+            push(&pointer, format!("{} is given; expected {}", shown(&pointer, error.instance()), type_names(kind)));
         }
         ValidationErrorKind::Enum { options } => {
             let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
-            push(&pointer, one_of(error.instance(), options));
+            push(&pointer, one_of(&pointer, error.instance(), options));
         }
         ValidationErrorKind::Constant { expected_value } => {
-            push(&pointer, one_of(error.instance(), std::slice::from_ref(expected_value)));
+            push(&pointer, one_of(&pointer, error.instance(), std::slice::from_ref(expected_value)));
         }
         ValidationErrorKind::Pattern { .. } => {
             let expected = expected_text(error, schema);
-            push(&pointer, format!("{} is given; expected {expected}", shown(error.instance())));
+            push(&pointer, format!("{} is given; expected {expected}", shown(&pointer, error.instance())));
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             // The alternative that came closest tells most: an optional key's own errors, not "it is not null".
@@ -137,10 +89,11 @@ fn describe(error: &ValidationError<'_>, schema: &Value, document: &Document, fa
                 _ => {
                     let options: Vec<String> = context.iter().flatten().filter_map(alternative).collect();
                     let expected = if options.is_empty() { "another form".to_owned() } else { options.join(" or ") };
-                    push(&pointer, format!("{} is given; expected {expected}", shown(error.instance())));
+                    push(&pointer, format!("{} is given; expected {expected}", shown(&pointer, error.instance())));
                 }
             }
         }
+        _ if is_secret(&pointer) => push(&pointer, "the value has not the expected form".to_owned()),
         _ => push(&pointer, error.to_string()),
     }
 }
@@ -194,9 +147,9 @@ fn unknown_key(key: &str, known: &[String]) -> String {
     }
 }
 
-fn one_of(given: &Value, options: &[Value]) -> String {
+fn one_of(pointer: &str, given: &Value, options: &[Value]) -> String {
     let options: Vec<_> = options.iter().map(|option| format!("`{}`", plain(option))).collect();
-    format!("{} is given; expected {}", shown(given), options.join(" or "))
+    format!("{} is given; expected {}", shown(pointer, given), options.join(" or "))
 }
 
 /// The keys that the schema knows at the place of an `additionalProperties` error.
@@ -258,8 +211,18 @@ fn type_names(kind: &TypeKind) -> String {
     }
 }
 
-fn shown(value: &Value) -> String {
+/// Whether the value at `pointer` is a secret, or would be one where its reference belongs.
+fn is_secret(pointer: &str) -> bool {
+    let key = pointer.rsplit('/').next().unwrap_or_default();
+    ["secret", "password", "passphrase", "connection_string", "token", "sas", "key"]
+        .iter()
+        .any(|word| key.contains(word))
+}
+
+/// The value, as a message repeats it; a secret that was written out is not repeated.
+fn shown(pointer: &str, value: &Value) -> String {
     match value {
+        Value::String(_) | Value::Number(_) if is_secret(pointer) => "the value itself".to_owned(),
         Value::Null => "nothing".to_owned(),
         Value::Object(_) => "a mapping".to_owned(),
         Value::Array(_) => "a list".to_owned(),
@@ -275,36 +238,22 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// `/sources/0/kafka` → `sources[0].kafka`.
-fn dotted(pointer: &str) -> String {
-    let mut path = String::new();
-    for step in pointer.split('/').skip(1) {
-        if !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit()) {
-            path.push('[');
-            path.push_str(step);
-            path.push(']');
-        } else {
-            if !path.is_empty() {
-                path.push('.');
-            }
-            path.push_str(&step.replace("~1", "/").replace("~0", "~"));
-        }
-    }
-    path
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ConfigFaults;
 
     fn faults(text: &str) -> String {
-        parse(Path::new("weir.yaml"), text).expect_err("faulty").to_string()
+        let path = Path::new("weir.yaml");
+        ConfigFaults::new(path, inspect(path, text).faults, Vec::new()).expect("faulty").to_string()
     }
 
     #[test]
     fn a_small_config_is_accepted() {
         let text = "sources:\n  - name: a\n    files: {paths: [/var/log/a.json]}\nlake: {url: ./lake}\n";
-        let config = parse(Path::new("weir.yaml"), text).expect("valid");
+        let checked = inspect(Path::new("weir.yaml"), text);
+        assert_eq!(checked.faults, []);
+        let config = checked.config.expect("valid");
         assert_eq!(config.sources[0].name, "a");
         assert_eq!(config.memory.budget.0, 512 << 20);
     }
@@ -328,13 +277,17 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_whole_can_tell_is_told() {
-        let text = "sources:\n  - name: a\n    files: {paths: [x]}\n  - name: a\n\
-                    lake: {url: ./lake}\nroutes:\n  - tables: [\"ASim*\"]\n    to: [sentinel]\n";
+    fn a_secret_in_the_place_of_its_reference_is_not_repeated() {
+        let text = "sources:\n  - name: a\n    kafka:\n      event_hubs:\n        namespace: n.servicebus.windows.net\n        \
+                    auth: {connection_string: hunter2}\n  - name: b\n    kafka:\n      security: {sasl: {username: u, \
+                    password: 31337}}\nlake: {url: x, storage: {azure_storage_account_key: [hunter3]}}\n";
         let told = faults(text);
-        assert!(told.contains("weir.yaml:4: `sources[1].name`: another source is called `a` too"), "{told}");
-        assert!(told.contains("`sources[1]`: the source has no kind; add `kafka:` or `files:`"), "{told}");
-        assert!(told.contains("`routes[0].to[0]`: `sentinel` is not configured"), "{told}");
+        assert!(
+            told.contains("weir.yaml:6: `sources[0].kafka.event_hubs.auth.connection_string`: the value itself"),
+            "{told}"
+        );
+        assert!(told.contains("weir.yaml:9: `sources[1].kafka.security.sasl.password`: the value itself"), "{told}");
+        assert!(!told.contains("hunter") && !told.contains("31337"), "{told}");
     }
 
     #[test]

@@ -92,13 +92,12 @@ impl LakeConfig {
         }
     }
 
-    /// Checks the ranges of all values, without touching the store.
-    pub fn validate(&self) -> Result<(), SinkError> {
+    /// Every value that is out of range, as its key (with dots between levels) and what to write instead.
+    pub fn faults(&self) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
         if !(1..=22).contains(&self.compression_level) {
-            return Err(SinkError::config(format!(
-                "lake: `compression_level: {}` is out of range; write a number from 1 to 22",
-                self.compression_level
-            )));
+            let text = format!("is {}; write a number from 1 to 22", self.compression_level);
+            faults.push(("compression_level", text));
         }
         let at_least_one = [
             ("row_group_rows", u64::from(self.row_group_rows)),
@@ -107,13 +106,20 @@ impl LakeConfig {
             ("checkpoint_interval", u64::from(self.checkpoint_interval)),
             ("retry.max_attempts", u64::from(self.retry.max_attempts)),
         ];
-        if let Some((key, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
-            return Err(SinkError::config(format!("lake: `{key}` is 0; write 1 or more")));
-        }
+        let zeros = at_least_one.iter().filter(|(_, value)| *value == 0);
+        faults.extend(zeros.map(|(key, _)| (*key, "is 0; write 1 or more".to_owned())));
         if self.flush_interval.0.is_zero() {
-            return Err(SinkError::config("lake: `flush_interval` is 0; write a duration such as `30s`"));
+            faults.push(("flush_interval", "is 0; write a duration such as `30s`".to_owned()));
         }
-        Ok(())
+        faults
+    }
+
+    /// The first of [`LakeConfig::faults`], as the error of a sink that cannot be made.
+    pub fn validate(&self) -> Result<(), SinkError> {
+        match self.faults().into_iter().next() {
+            Some((key, text)) => Err(SinkError::config(format!("lake: `{key}` {text}"))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -175,7 +181,7 @@ mod tests {
     #[test]
     fn values_out_of_range_are_named() {
         let config = LakeConfig { compression_level: 40, ..LakeConfig::at("/x") };
-        assert!(config.validate().expect_err("out of range").to_string().contains("compression_level: 40"));
+        assert!(config.validate().expect_err("out of range").to_string().contains("`compression_level` is 40"));
         let config = LakeConfig { row_group_rows: 0, ..LakeConfig::at("/x") };
         assert!(config.validate().expect_err("out of range").to_string().contains("row_group_rows"));
     }
