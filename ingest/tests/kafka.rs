@@ -418,6 +418,38 @@ async fn reading_to_the_end_ends_and_empty_partitions_are_ended_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_began_with_the_newest_message_is_read_again_if_it_was_not_acknowledged() {
+    let cluster = Cluster::start(1);
+    cluster.produce(5, 10);
+    let config = || cluster.config(r#","start":"latest""#);
+    let mut first = Running::start(config(), &budget(), false);
+    // Whatever was there when the partition was assigned is left out; when that is can't be seen from here.
+    let mut produced = 5;
+    let batch = loop {
+        cluster.produce(1, 10);
+        produced += 1;
+        match tokio::time::timeout(Duration::from_millis(300), first.batches.recv()).await {
+            Ok(batch) => break batch.unwrap(),
+            Err(_) => assert!(produced < 200, "nothing is read"),
+        }
+    };
+    let start = batch.origin.ranges[0].start.0;
+    assert!(start >= 5);
+    until("the beginning is committed", || cluster.committed("weir").get("defender/0") == Some(&start)).await;
+    drop(batch);
+    assert!(matches!(first.error().await, SourceError::NotDurable { .. }));
+
+    let mut second = Running::start(config(), &budget(), false);
+    let again = done(vec![second.next().await.unwrap()]);
+    assert_eq!(again[0], ("defender/0".to_owned(), start));
+    second.stop.cancel();
+    while let Some(batch) = second.next().await {
+        done(vec![batch]);
+    }
+    second.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tombstones_are_counted_and_passed_over() {
     let cluster = Cluster::start(1);
     cluster.produce(2, 10);

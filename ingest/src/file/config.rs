@@ -101,7 +101,8 @@ impl FileConfig {
         faults
     }
 
-    /// The entries of `paths` that give no file to read now: the index of each, and why. Lists folders, opens nothing.
+    /// The entries of `paths` that give no file to read now: the index of each, and why. Lists folders, opens nothing. A
+    /// glob that can't be parsed is among them, as [`SourceError::BadGlob`].
     pub fn unreadable(&self, source_name: &SourceName) -> Vec<(usize, SourceError)> {
         let fault = |(index, pattern): (usize, &String)| Some((index, files_of(pattern, source_name).err()?));
         self.paths.iter().enumerate().filter_map(fault).collect()

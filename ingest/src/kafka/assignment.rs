@@ -133,6 +133,15 @@ impl Assignment {
         live
     }
 
+    /// Notes where the first batch under each lease begins; only the first call for a lease counts. Where reading starts
+    /// with what is newest, the next owner would else start with what is newest then, and leave out what we hold.
+    pub(super) fn began(&self, starts: impl IntoIterator<Item = (Lease, Offset)>) {
+        let mut state = self.state();
+        for (lease, start) in starts {
+            state.tracker.began(lease, start);
+        }
+    }
+
     /// How many batches wait for their acknowledgement.
     pub(super) fn outstanding(&self) -> usize {
         self.state().tracker.outstanding()

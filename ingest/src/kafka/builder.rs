@@ -18,7 +18,7 @@ pub(super) struct BatchBuilder {
     buffer: Vec<u8>,
     records: Vec<Slice>,
     ranges: Vec<Range>,
-    /// Messages without payload.
+    /// Messages with nothing in them.
     tombstones: u64,
     opened_at: Option<Instant>,
     /// The partitions held, each with its place in `ranges` once it has one.
@@ -100,7 +100,8 @@ impl BatchBuilder {
             }
         };
         self.opened_at.get_or_insert_with(Instant::now);
-        let Some(payload) = payload else {
+        // An empty payload holds as little.
+        let Some(payload) = payload.filter(|payload| !payload.is_empty()) else {
             self.tombstones += 1;
             return;
         };
@@ -242,11 +243,11 @@ mod tests {
         builder.push("t", 1, Offset(8), None);
         builder.push("t", 0, Offset(5), Some(b"a5"));
         let filled = builder.take();
-        let expected = [("t/1", "b7", 7), ("t/0", "", 0), ("t/0", "a5", 5)];
+        let expected = [("t/1", "b7", 7), ("t/0", "a5", 5)];
         assert_eq!(texts(&filled), expected.map(|(id, text, offset)| (id.to_owned(), text, offset)));
         let ranges: Vec<_> = filled.ranges.iter().map(|range| (range.start.0, range.next.0)).collect();
         assert_eq!(ranges, [(7, 9), (0, 6)], "a tombstone moves the position on");
-        assert_eq!(filled.tombstones, 1);
+        assert_eq!(filled.tombstones, 2);
         assert!(builder.take().ranges.is_empty() && builder.opened_at().is_none());
     }
 

@@ -33,7 +33,7 @@ use crate::source::{Source, SourceError};
 use assignment::Assignment;
 use builder::Filled;
 use client::{client_config, config_error};
-use config::KafkaConfig;
+use config::{KafkaConfig, Start};
 use context::Context;
 use oauth::Tokens;
 use offsets::Lease;
@@ -135,9 +135,15 @@ impl Source for KafkaSource {
             acks,
             assignment: Arc::clone(&assignment),
             stop: signals.stop.clone(),
+            starts_with_newest: this.config.start == Start::Latest,
         };
         let runtime = Handle::current();
-        let tokens = this.tokens.map(|(provider, scope)| Tokens { provider, scope, runtime: runtime.clone() });
+        let tokens = this.tokens.map(|(provider, scope)| Tokens {
+            provider,
+            scope,
+            runtime: runtime.clone(),
+            stop: signals.stop.clone(),
+        });
         let context = Context::new(this.name.clone(), assignment, this.metrics, tokens);
         let name = this.name.clone();
         let handed_over = signals.handed_over.clone();
@@ -186,6 +192,7 @@ struct HandOver {
     acks: AckSender,
     assignment: Arc<Assignment>,
     stop: CancellationToken,
+    starts_with_newest: bool,
 }
 
 impl HandOver {
@@ -212,6 +219,9 @@ impl HandOver {
             // From here on nothing waits, so that what is counted as handed over is handed over.
             number += 1;
             self.metrics.count_skipped(&self.name, "tombstone", batch.tombstones);
+            if self.starts_with_newest {
+                self.assignment.began(batch.ranges.iter().map(|range| (range.lease, range.start)));
+            }
             let leases: Vec<(Lease, Offset)> = batch.ranges.iter().map(|range| (range.lease, range.next)).collect();
             let live = self.assignment.hand_over(number, &leases, batch.records.is_empty());
             batch.retain(&live);

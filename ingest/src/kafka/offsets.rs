@@ -108,6 +108,16 @@ impl OffsetTracker {
         }
     }
 
+    /// Notes that reading under `lease` began at `start`, which may be committed at once if nothing was handed over yet:
+    /// records before it are not wanted.
+    pub fn began(&mut self, lease: Lease, start: Offset) {
+        if let Some(progress) = self.leases.get_mut(&lease)
+            && progress.pending.is_empty()
+        {
+            progress.front.get_or_insert(start);
+        }
+    }
+
     /// Notes that all of `batch` is durable.
     pub fn acknowledged(&mut self, batch: u64) {
         for lease in self.batches.remove(&batch).unwrap_or_default() {
@@ -196,6 +206,21 @@ mod tests {
         assert_eq!(positions(&tracker), [] as [u64; 0]);
         tracker.commit_failed(lease);
         assert_eq!(positions(&tracker), [5]);
+    }
+
+    #[test]
+    fn a_beginning_is_committed_before_any_acknowledgement_and_only_once() {
+        let mut tracker = OffsetTracker::default();
+        let lease = tracker.assign(partition(0));
+        tracker.began(lease, Offset(7));
+        tracker.handed_over(lease, 1, Offset(9));
+        assert_eq!(positions(&tracker), [7]);
+        tracker.submitted(lease, Offset(7));
+        tracker.began(lease, Offset(9));
+        tracker.handed_over(lease, 2, Offset(12));
+        assert_eq!(positions(&tracker), [] as [u64; 0]);
+        tracker.acknowledged(1);
+        assert_eq!(positions(&tracker), [9]);
     }
 
     #[test]
