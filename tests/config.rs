@@ -67,15 +67,17 @@ fn faults_of_every_stage_and_of_mappings_are_told_together() {
     place
         .write("own/mine.yaml", "SourceRawTable: NoSuchTable\nTargetASIMTable: ASimProcessEventLogs\nParserQuery: x\n");
     let config = place.config(
-        "sources:\n  - name: hub\n    kafka:\n      topics: [a]\n      group: g\n      brokers: [nonsense]\n\
+        "sources:\n  - name: hub\n    kafka:\n      topics: [a]\n      group: g\n      brokers: [nonsense]\n  - name: files\n    \
+         files: {paths: [\"/nowhere/{a\"]}\n\
          lake: {url: \"{dir}/lake\", compression_level: 99}\nmappings: {directories: [own]}\n",
     );
     let (code, told) = check(&config);
     assert_eq!(code, Some(64), "{told}");
     assert!(told.contains("weir.yaml:6: `sources[0].kafka.brokers`: has `nonsense`; write `host:port`"), "{told}");
-    assert!(told.contains("weir.yaml:7: `lake.compression_level`: is 99"), "{told}");
+    assert!(told.contains("weir.yaml:9: `lake.compression_level`: is 99"), "{told}");
+    assert!(told.contains("weir.yaml:8: `sources[1].files.paths[0]`: `/nowhere/{a` is no valid glob"), "{told}");
     assert!(told.contains("mine.yaml: no schema is known for the raw table `NoSuchTable`"), "{told}");
-    assert!(told.contains("3 faults to mend"), "{told}");
+    assert!(told.contains("4 faults to mend"), "{told}");
 }
 
 /// A container's config is checked where its volumes and secrets are not; to run without them is another matter.

@@ -37,8 +37,8 @@ pub(super) fn inspect(path: &Path, text: &str) -> Checked {
     match serde_json::from_value::<Config>(value) {
         Ok(config) => {
             let base = path.parent().unwrap_or(Path::new("."));
-            let faults = whole::faults(&config, &document, base);
-            let outside = outside::missing(&config, &document);
+            let mut faults = whole::faults(&config, &document, base);
+            let outside = outside::missing(&config, &document, &mut faults);
             Checked { config: Some(config), faults, outside }
         }
         // What the schema lets pass and the types refuse, such as a size too large for 64 bits.

@@ -13,13 +13,16 @@ use weir_ingest::source::SourceError;
 use super::faults::Collector;
 use super::{Config, Fault};
 
-/// Everything that is missing here and now. Looks at no network.
-pub(super) fn missing(config: &Config, document: &Document) -> Vec<Fault> {
+/// Everything that is missing here and now, in the order of the lines. Looks at no network. Globs that can't be parsed
+/// are no matter of this machine: they go to `faults`.
+pub(super) fn missing(config: &Config, document: &Document, faults: &mut Vec<Fault>) -> Vec<Fault> {
     let mut found = Collector::new(document);
+    let mut bad_globs = Collector::new(document);
     for (index, source) in config.sources.iter().enumerate() {
         let place = format!("/sources/{index}");
         if let Some(files) = &source.files {
             for (at, error) in files.unreadable(&source.name.as_str().into()) {
+                let found = if matches!(error, SourceError::BadGlob { .. }) { &mut bad_globs } else { &mut found };
                 found.add(&format!("{place}/files/paths/{at}"), sentence(&error, &source.name));
             }
         }
@@ -41,7 +44,10 @@ pub(super) fn missing(config: &Config, document: &Document) -> Vec<Fault> {
         check_environment(sentinel.credential.missing(), "/sentinel/credential", &mut found);
     }
     check_secrets("", &document.value, &mut found);
-    found.into_faults()
+    faults.extend(bad_globs.into_faults());
+    let mut missing = found.into_faults();
+    missing.sort_by_key(|fault| fault.line);
+    missing
 }
 
 fn must_be_file(path: &Path, pointer: &str, found: &mut Collector<'_>) {
