@@ -125,8 +125,10 @@ impl Header {
         let column = |name: &str| {
             let name = name.trim();
             match name.strip_suffix(']').and_then(|name| name.rsplit_once(" [")) {
-                Some((name, zone)) => HeaderColumn { name: name.into(), offset_us: zone_offset_us(zone) },
-                None => HeaderColumn { name: name.into(), offset_us: 0 },
+                Some((name, zone)) if zone.starts_with("UTC") || zone == "Local Time" => {
+                    HeaderColumn { name: name.into(), offset_us: zone_offset_us(zone) }
+                }
+                _ => HeaderColumn { name: name.into(), offset_us: 0 },
             }
         };
         Self { columns: names.map(column).collect() }
@@ -194,9 +196,10 @@ mod tests {
 
     #[test]
     fn headers_lose_their_time_zone() {
-        let header = Header::new(["Type", " Timestamp [UTC] ", "T [UTC+01:00]", "T [Local Time]"].into_iter());
+        let header =
+            Header::new(["Type", " Timestamp [UTC] ", "T [UTC+01:00]", "T [Local Time]", "Size [MB]"].into_iter());
         let names: Vec<_> = header.columns.iter().map(|column| (&*column.name, column.offset_us)).collect();
-        assert_eq!(names, [("Type", 0), ("Timestamp", 0), ("T", 3_600_000_000), ("T", 0)]);
+        assert_eq!(names, [("Type", 0), ("Timestamp", 0), ("T", 3_600_000_000), ("T", 0), ("Size [MB]", 0)]);
     }
 
     proptest! {

@@ -57,9 +57,10 @@ impl<'a> Document<'a> {
                     }
                     _ => None,
                 });
-                // A record may have a column of that name; a wrapper has no category.
+                // A record may have a column of that name; a wrapper names no table.
+                let names_table = |key: &str| matches!(key, "category" | "ActionType") || NAMING_KEYS.contains(&key);
                 match wrapped {
-                    Some(items) if !self.fields(object).any(|(key, _)| key == "category") => items,
+                    Some(items) if !self.fields(object).any(|(key, _)| names_table(key)) => items,
                     _ => Item::Record(object),
                 }
             }

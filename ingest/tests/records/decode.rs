@@ -125,6 +125,13 @@ fn a_refused_record_keeps_its_bytes_where_the_text_had_to_be_repaired() {
 }
 
 #[test]
+fn a_row_with_a_column_called_records_is_a_row() {
+    let row =
+        only_row(&decode(r#"{"$table":"DeviceInfo","Timestamp":"2026-01-01","records":[1,{"a":2}],"DeviceId":"d"}"#));
+    assert_eq!((&row["DeviceId"], &row["UnknownColumns"]), (&json!("d"), &json!({"records": [1, {"a": 2}]})));
+}
+
+#[test]
 fn elements_of_nested_arrays_are_refused_with_their_own_bytes() {
     let decoded = decode(&format!("[[\"a\", {FILE}], [[ 17 ], {{}}]]"));
     let refused: Vec<_> = decoded.dead_letters.iter().map(|letter| letter.payload.as_ref()).collect();
