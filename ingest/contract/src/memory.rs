@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::ArrayData;
 use arrow::record_batch::RecordBatch;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 /// A shared, bounded count of bytes in flight. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ struct Inner {
     limit: usize,
     used: AtomicUsize,
     waiting: AtomicUsize,
+    /// Held by the first of those that wait; the others queue for it in the order in which they came.
+    turn: Mutex<()>,
     freed: Notify,
     pressure: Notify,
 }
@@ -36,6 +38,8 @@ struct Inner {
 pub struct Permit {
     budget: MemoryBudget,
     bytes: usize,
+    /// The same bytes, if another permit holds them too; they are given back with the last one.
+    shared: Option<Arc<Permit>>,
 }
 
 impl MemoryBudget {
@@ -46,6 +50,7 @@ impl MemoryBudget {
                 limit,
                 used: AtomicUsize::new(0),
                 waiting: AtomicUsize::new(0),
+                turn: Mutex::new(()),
                 freed: Notify::new(),
                 pressure: Notify::new(),
             }),
@@ -55,12 +60,16 @@ impl MemoryBudget {
     /// Waits until `bytes` fit under the limit, then holds them.
     ///
     /// A single request larger than the whole budget passes when nothing else is held, so that one huge record slows
-    /// the stream instead of stopping it. Cancel-safe: a dropped future holds nothing.
+    /// the stream instead of stopping it. Requests pass in the order in which they came: small ones don't starve a
+    /// large one. Cancel-safe: a dropped future holds nothing.
     pub async fn reserve(&self, bytes: usize) -> Permit {
-        if let Some(permit) = self.try_reserve(bytes) {
+        if !self.is_under_pressure()
+            && let Some(permit) = self.try_reserve(bytes)
+        {
             return permit;
         }
         let _waiting = Waiting::enter(&self.inner);
+        let _turn = self.inner.turn.lock().await;
         loop {
             let freed = self.inner.freed.notified();
             tokio::pin!(freed);
@@ -81,13 +90,13 @@ impl MemoryBudget {
             .used
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| fits(used).then(|| used + bytes))
             .ok()
-            .map(|_| Permit { budget: self.clone(), bytes })
+            .map(|_| Permit { budget: self.clone(), bytes, shared: None })
     }
 
     /// Holds `bytes` at once, past the limit if need be. For stages behind the source.
     pub fn charge(&self, bytes: usize) -> Permit {
         self.inner.used.fetch_add(bytes, Ordering::AcqRel);
-        Permit { budget: self.clone(), bytes }
+        Permit { budget: self.clone(), bytes, shared: None }
     }
 
     /// Bytes held now.
@@ -147,8 +156,23 @@ impl Permit {
         self.bytes
     }
 
+    /// A second permit for the same bytes, for rows that two sinks hold: the bytes count once, until both are gone.
+    pub fn share(&mut self) -> Permit {
+        let budget = self.budget.clone();
+        let bytes = self.bytes;
+        let shared =
+            self.shared.get_or_insert_with(|| Arc::new(Permit { budget: budget.clone(), bytes, shared: None }));
+        Permit { budget, bytes, shared: Some(Arc::clone(shared)) }
+    }
+
     /// Changes what is held, without waiting. A sink shrinks the permit once rows are encoded.
+    ///
+    /// Of bytes that are [shared](Permit::share), this leaves the other permit its own.
     pub fn resize(&mut self, bytes: usize) {
+        if self.shared.is_some() {
+            *self = self.budget.charge(bytes);
+            return;
+        }
         if bytes > self.bytes {
             self.budget.inner.used.fetch_add(bytes - self.bytes, Ordering::AcqRel);
         } else if bytes < self.bytes {
@@ -160,7 +184,10 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.budget.release(self.bytes);
+        // Shared bytes are released by the permit within, when its last holder is gone.
+        if self.shared.is_none() {
+            self.budget.release(self.bytes);
+        }
     }
 }
 
@@ -200,6 +227,22 @@ mod tests {
         assert_eq!(budget.used(), 0);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn small_requests_do_not_starve_a_large_one() {
+        let budget = MemoryBudget::new(100);
+        let mut held = budget.reserve(60).await;
+        let large = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.reserve(90).await }
+        });
+        budget.pressure().await;
+        let small = tokio::time::timeout(Duration::from_secs(1), budget.reserve(10)).await;
+        assert!(small.is_err(), "it would fit, but the large one came first");
+        held.resize(10);
+        assert_eq!(large.await.expect("waiter ends").bytes(), 90);
+        assert_eq!(budget.reserve(10).await.bytes(), 10, "nobody waits any more");
+    }
+
     #[tokio::test]
     async fn a_request_over_the_whole_budget_passes_alone() {
         let budget = MemoryBudget::new(10);
@@ -217,6 +260,24 @@ mod tests {
         let two = RecordBatch::try_from_iter([("a", text.clone()), ("b", text.slice(0, 10))]).expect("two columns");
         assert_eq!(unique_bytes(&one), unique_bytes(&two));
         assert!(unique_bytes(&one) >= 160);
+    }
+
+    #[test]
+    fn shared_bytes_count_once_until_the_last_holder_is_gone() {
+        let budget = MemoryBudget::new(100);
+        let mut first = budget.charge(40);
+        let mut second = first.share();
+        let third = first.share();
+        assert_eq!((budget.used(), second.bytes()), (40, 40));
+        drop(first);
+        assert_eq!(budget.used(), 40);
+        second.resize(15);
+        assert_eq!(budget.used(), 55, "rows and their encoding");
+        second.resize(10);
+        drop(third);
+        assert_eq!((budget.used(), second.bytes()), (10, 10));
+        drop(second);
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]
