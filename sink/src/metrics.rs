@@ -57,7 +57,7 @@ impl SinkMetrics {
             failures: set.counter("weir_sink_failures_total", "Writes given up.", &by_reason),
             flushes: set.counter(
                 "weir_sink_flushes_total",
-                "Times that buffered rows were written, by what caused it (size, interval, pressure, writers, end).",
+                "Times that buffered rows were written, by what caused it (size, interval, pressure, end).",
                 &by_reason,
             ),
             buffered_rows: set.gauge("weir_sink_buffered_rows", "Rows taken and not yet durable.", &["sink"]),

@@ -1,7 +1,8 @@
 //! Where a row ends up: `<lake>/<Table>/EventDate=<day>/part-<uuid>.zstd.parquet`.
 //!
-//! The day is that of `TimeGenerated` in UTC. Rows whose `TimeGenerated` is null, and rows of tables that have no such
-//! datetime column, stand under the day on which the sink took them. As Delta wants it, the day is not in the Parquet
+//! The day is that of `TimeGenerated` in UTC. Rows whose `TimeGenerated` is null or outside the years 1 to 9999 (no
+//! reader could parse such a partition), and rows of tables that have no such datetime column, stand under the day on
+//! which the sink took them. As Delta wants it, the day is not in the Parquet
 //! files but in the table's log.
 //!
 //! Parquet and Delta (without column mapping) forbid the characters ` ,;{}()\n\t=` in column names; they become `_`.
@@ -16,7 +17,7 @@ use arrow::record_batch::RecordBatch;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use uuid::Uuid;
-use weir_contract::datetime::{DAY_US, format_date};
+use weir_contract::datetime::{DAY_US, PRINTABLE_US, format_date};
 
 /// The partition column.
 pub const DATE_COLUMN: &str = "EventDate";
@@ -68,7 +69,8 @@ pub(crate) fn split_by_day(rows: RecordBatch, today: Day) -> Result<Vec<(Day, Re
         return Ok(vec![(today, rows)]);
     }
     let times = times.as_primitive::<TimestampMicrosecondType>();
-    let day_at = |row: usize| if times.is_valid(row) { Day::of(times.value(row)) } else { today };
+    let has_day = |row: usize| times.is_valid(row) && PRINTABLE_US.contains(&times.value(row));
+    let day_at = |row: usize| if has_day(row) { Day::of(times.value(row)) } else { today };
     if times.is_empty() {
         return Ok(Vec::new());
     }
@@ -119,6 +121,15 @@ mod tests {
         let parts = split_by_day(rows(vec![Some(DAY_US), None, Some(-1)]), Day(9)).expect("split");
         let days: Vec<_> = parts.iter().map(|(day, rows)| (day.iso(), rows.num_rows())).collect();
         assert_eq!(days, [("1969-12-31".into(), 1), ("1970-01-02".into(), 1), ("1970-01-10".into(), 1)]);
+    }
+
+    #[test]
+    fn a_time_that_no_reader_could_parse_stands_under_today() {
+        let times =
+            vec![Some(PRINTABLE_US.start - 1), Some(PRINTABLE_US.end), Some(i64::MIN), Some(PRINTABLE_US.start)];
+        let parts = split_by_day(rows(times), Day(9)).expect("split");
+        let days: Vec<_> = parts.iter().map(|(day, rows)| (day.iso(), rows.num_rows())).collect();
+        assert_eq!(days, [("0001-01-01".into(), 1), ("1970-01-10".into(), 3)]);
     }
 
     proptest! {

@@ -172,13 +172,16 @@ impl Router {
 
     /// Whether a source waits for memory that a flush would give back.
     ///
-    /// Files that are cut off early are small, so a little is worth it only when nothing else is on its way that would
-    /// make room: no batch came for two ticks.
+    /// Files that are cut off early are small, so a little is worth it only when nothing else would make room: no batch
+    /// came for two ticks, and most of what is held is held here. (Where a slow workspace holds the memory, a commit
+    /// for each batch that trickles in would free next to nothing and leave a great many small files. What others hold
+    /// they free by themselves, so this part becomes the largest if it is what the source waits for.)
     fn should_give_room(&self, idle: Duration) -> bool {
         let held = self.shared.buffered_bytes.load(Ordering::Relaxed);
+        let budget = &self.shared.budget;
         held > 0
-            && self.shared.budget.is_under_pressure()
-            && (held >= self.shared.budget.limit() / 4 || idle >= 2 * PRESSURE_TICK)
+            && budget.is_under_pressure()
+            && (held >= budget.limit() / 4 || (idle >= 2 * PRESSURE_TICK && held >= budget.used() / 2))
     }
 
     /// The error of a writer that takes no more commands.

@@ -8,7 +8,7 @@ use parquet::data_type::ByteArray;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 use serde_json::{Map, Value, json};
-use weir_contract::datetime::format_iso;
+use weir_contract::datetime::{PRINTABLE_US, format_iso};
 use weir_contract::schema::ColumnType;
 
 use crate::lake::schema::{Storage, TableColumns};
@@ -98,9 +98,7 @@ fn bounds(statistics: &Statistics, ty: ColumnType) -> Option<(Bound, Bound)> {
         }
         Statistics::Int64(values) => {
             let (min, max) = (*values.min_opt()?, *values.max_opt()?);
-            // Only the years 1 to 9999 have a printed form.
-            let printable = -62_135_596_800_000_000..253_402_300_800_000_000;
-            if ty == ColumnType::Datetime && !(printable.contains(&min) && printable.contains(&max)) {
+            if ty == ColumnType::Datetime && !(PRINTABLE_US.contains(&min) && PRINTABLE_US.contains(&max)) {
                 return None;
             }
             (Bound::Whole(min), Bound::Whole(max))

@@ -107,6 +107,8 @@ impl LakeStore {
     }
 
     /// Writes an object, makes sure that the store refuses to write it twice, and deletes it.
+    ///
+    /// On a local disk this makes the lake's directory if need be, and makes that last.
     pub(crate) async fn probe(&self) -> Result<(), SinkError> {
         let path = self.prefix.clone().join(format!(".weir-probe-{}", Uuid::new_v4()));
         let shown = || format!("{}.weir-probe", self.url);
@@ -132,7 +134,25 @@ impl LakeStore {
                 });
             }
         }
-        deleted.map_err(|error| from_store("delete in", self.url.as_str(), error))
+        deleted.map_err(|error| from_store("delete in", self.url.as_str(), error))?;
+        if self.local {
+            self.sync_ancestors().await;
+        }
+        Ok(())
+    }
+
+    /// Brings the entries of the lake's directory and of those above it to the disk, as far as they may be opened: those
+    /// that were just made could always be.
+    async fn sync_ancestors(&self) {
+        let directory = PathBuf::from("/").join(self.prefix.as_ref());
+        let synced = tokio::task::spawn_blocking(move || {
+            for directory in directory.ancestors() {
+                let _ = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
+            }
+        });
+        if let Err(error) = synced.await {
+            tracing::warn!(%error, "cannot sync the lake's directory");
+        }
     }
 
     /// The directories below the lake that hold a Delta log, sorted.
@@ -296,7 +316,7 @@ fn read_options(config: &LakeConfig) -> Result<Vec<(String, String)>, SinkError>
 }
 
 fn holds_secret(key: &str) -> bool {
-    let secret = ["secret", "token", "sas", "password", "account_key", "access_key", "master_key"];
+    let secret = ["secret", "token", "sas", "password", "account_key", "access_key", "master_key", "key_base64"];
     secret.iter().any(|word| key.contains(word)) && !key.ends_with("_id") && !key.ends_with("_file")
 }
 

@@ -372,8 +372,8 @@ impl Flush {
         let totals = TableTotals {
             rows: self.rows,
             bytes: adds.iter().map(|add| add.size as u64).sum(),
-            billed_bytes: 0,
             batches: self.acks.len() as u64,
+            ..TableTotals::default()
         };
         let append = Append { columns: self.columns.clone(), adds, transactions: Vec::new() };
         let started = Instant::now();

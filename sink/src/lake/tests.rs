@@ -323,6 +323,26 @@ async fn a_source_that_waits_for_memory_makes_the_sink_commit() {
 }
 
 #[tokio::test]
+async fn memory_that_another_sink_holds_makes_no_small_commits() {
+    let mut bench = Bench::on(Arc::new(InMemory::new()));
+    bench.budget = MemoryBudget::new(1 << 20);
+    let elsewhere = bench.budget.charge((1 << 20) - 1);
+    let batch = bench.batch("T", numbered(0..100));
+    let (sender, receiver) = mpsc::channel(1);
+    let sink = tokio::spawn(bench.sink().run(receiver));
+    sender.send(batch).await.expect("taken");
+    let budget = bench.budget.clone();
+    let waiting = tokio::spawn(async move { budget.reserve(1 << 20).await });
+    tokio::time::sleep(8 * PRESSURE_TICK).await;
+    assert!(bench.answered().is_empty(), "a commit would not help the source");
+    drop(elsewhere);
+    assert!(bench.reports.recv().await.expect("an answer").durable, "now it does");
+    assert_eq!(waiting.await.expect("room").bytes(), 1 << 20);
+    drop(sender);
+    sink.await.expect("no panic").expect("written");
+}
+
+#[tokio::test]
 async fn a_full_file_is_committed_before_the_interval() {
     let mut bench = Bench::on(Arc::new(InMemory::new()));
     bench.config.target_file_size = ByteSize(1);
