@@ -48,6 +48,8 @@ pub struct TableTotals {
     pub billed_bytes: u64,
     /// Batches acknowledged.
     pub batches: u64,
+    /// Rows that the target refused or can't take; they were handed on as dead letters.
+    pub refused: u64,
 }
 
 impl TableTotals {
@@ -57,6 +59,7 @@ impl TableTotals {
         self.bytes += other.bytes;
         self.billed_bytes += other.billed_bytes;
         self.batches += other.batches;
+        self.refused += other.refused;
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 use weir_contract::batch::{Batch, RowKind};
 use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, Stage};
-use weir_contract::memory::MemoryBudget;
+use weir_contract::memory::{MemoryBudget, unique_bytes};
 use weir_contract::position::Offset;
 
 use crate::sentinel::SINK;
@@ -140,19 +140,31 @@ impl Courier {
             detail: format!("{detail} (row {position} of a batch made from {} ranges)", origin.ranges.len()),
             payload: Bytes::copy_from_slice(row.json().strip_suffix(b",").unwrap_or(row.json())),
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let rows = dead_letter::to_rows(&[letter], i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
-        let permit = self.budget.charge(rows.get_array_memory_size());
+        let rows = dead_letter::to_rows(&[letter], now_us());
+        let permit = self.budget.charge(unique_bytes(&rows));
         self.metrics.dead_letters.with_label_values(&[&*to.table, reason]).inc();
         self.metrics.shared.buffered_rows.with_label_values(&[SINK]).dec();
         self.metrics.shared.buffered_bytes.with_label_values(&[SINK]).sub(row.json().len() as i64);
         let (ack, was_last) = row.hand_over();
-        self.count(to, TableTotals { batches: u64::from(was_last), ..TableTotals::default() });
+        self.count(&to.table, TableTotals { batches: u64::from(was_last), refused: 1, ..TableTotals::default() });
         let batch =
             Batch { table: DEAD_LETTERS.into(), kind: RowKind::DeadLetter, rows, origin, raw_bytes: 0, ack, permit };
-        self.dead_letters.send(batch).await.map_err(|_| SinkError::Refused {
+        self.hand_to_lake(&to.table, batch).await
+    }
+
+    /// Hands on rows of a table that the workspace has no place for; `letters` carry their acknowledgement.
+    pub async fn refuse(&self, table: &str, reason: &'static str, letters: Batch) -> Result<(), SinkError> {
+        let rows = letters.rows.num_rows() as u64;
+        self.metrics.dead_letters.with_label_values(&[table, reason]).inc_by(rows);
+        self.metrics.shared.buffered_rows.with_label_values(&[SINK]).sub(rows as i64);
+        self.count(table, TableTotals { batches: 1, refused: rows, ..TableTotals::default() });
+        self.hand_to_lake(table, letters).await
+    }
+
+    async fn hand_to_lake(&self, table: &str, letters: Batch) -> Result<(), SinkError> {
+        self.dead_letters.send(letters).await.map_err(|_| SinkError::Refused {
             operation: "keep a dead letter of",
-            target: to.table.to_string(),
+            target: table.to_owned(),
             advice: "the lake that keeps dead letters has stopped; see its error".to_owned(),
             source: "its queue is closed".into(),
         })
@@ -260,7 +272,9 @@ impl Courier {
         let bytes = payload.body_len() as i64 - 1;
         let billed = payload.billed_bytes();
         let batches = payload.into_segments().into_iter().map(Segment::settle).filter(|was_last| *was_last).count();
-        self.count(to, TableTotals { rows, bytes: wire as u64, billed_bytes: billed, batches: batches as u64 });
+        let totals =
+            TableTotals { rows, bytes: wire as u64, billed_bytes: billed, batches: batches as u64, refused: 0 };
+        self.count(&to.table, totals);
         let table = &*to.table;
         let shared = &self.metrics.shared;
         shared.rows.with_label_values(&[SINK, table]).inc_by(rows);
@@ -271,9 +285,9 @@ impl Courier {
         shared.buffered_bytes.with_label_values(&[SINK]).sub(bytes);
     }
 
-    fn count(&self, to: &Destination, totals: TableTotals) {
-        self.metrics.shared.batches.with_label_values(&[SINK, &*to.table]).inc_by(totals.batches);
-        self.totals.lock().expect("no panic while counting").add(&to.table, totals);
+    fn count(&self, table: &str, totals: TableTotals) {
+        self.metrics.shared.batches.with_label_values(&[SINK, table]).inc_by(totals.batches);
+        self.totals.lock().expect("no panic while counting").add(table, totals);
     }
 
     fn count_request(&self, to: &Destination, answer: &Answer) {
@@ -296,6 +310,12 @@ impl Courier {
             "request is sent again"
         );
     }
+}
+
+/// The present moment in microseconds since 1970 UTC.
+pub(super) fn now_us() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn gzip(payload: &Payload, level: u32) -> io::Result<Bytes> {

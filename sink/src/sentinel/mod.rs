@@ -11,7 +11,8 @@
 //!
 //! A batch may go out in several payloads, a payload may hold rows of several batches. Each run of rows carries its part
 //! of the acknowledgement and answers it when it is delivered (any 2xx); a row that the workspace refuses, or that fits
-//! into no request, becomes a dead letter that carries the part on to the lake. The API knows no idempotence: a request
+//! into no request, becomes a dead letter that carries the part on to the lake. So do the rows of a raw table that a route
+//! sends here and no rule takes: such tables come with the data, and data must not stop the stream. The API knows no idempotence: a request
 //! whose answer was lost is sent again, so rows may be in the workspace twice, never not at all.
 //!
 //! The service itself loses without a word what it can't store (undeclared columns, values of another type, all but the
@@ -28,25 +29,28 @@ pub mod metrics;
 pub mod pack;
 pub mod routing;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::Schema;
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use weir_contract::ack::Ack;
-use weir_contract::batch::Batch;
-use weir_contract::memory::MemoryBudget;
+use weir_contract::batch::{Batch, RowKind};
+use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, Stage};
+use weir_contract::memory::{MemoryBudget, unique_bytes};
+use weir_contract::position::Offset;
 
 use crate::billing::{self, SizeModel};
 use crate::sentinel::config::{Packing, SentinelConfig};
-use crate::sentinel::delivery::Courier;
+use crate::sentinel::delivery::{Courier, now_us};
 use crate::sentinel::encode::EncodedRows;
 use crate::sentinel::metrics::SentinelMetrics;
 use crate::sentinel::pack::{Packed, PackedBatch, Packer, Payload, Segment};
@@ -68,6 +72,8 @@ pub struct SentinelSink {
     budget: MemoryBudget,
     metrics: SentinelMetrics,
     tables: HashMap<Arc<str>, Table>,
+    /// Tables of which the log has said that the workspace has no place for them.
+    told_unfit: HashSet<Arc<str>>,
 }
 
 /// A table that rows came for.
@@ -87,6 +93,14 @@ struct Encoded {
     ack: Ack,
     withheld: Vec<String>,
     took: Duration,
+}
+
+/// A batch that the workspace has no place for, as dead letters.
+struct Unfit {
+    table: Arc<str>,
+    letters: Batch,
+    reason: &'static str,
+    why: SinkError,
 }
 
 /// A payload that waits for its turn.
@@ -110,7 +124,7 @@ impl SentinelSink {
     ) -> Result<Self, SinkError> {
         let routing = Routing::new(&config)?;
         let courier = Arc::new(Courier::new(&config, metrics.clone(), budget.clone(), dead_letters)?);
-        Ok(Self { config, routing, courier, budget, metrics, tables: HashMap::new() })
+        Ok(Self { config, routing, courier, budget, metrics, tables: HashMap::new(), told_unfit: HashSet::new() })
     }
 
     /// Makes sure that `table` has a rule, and that its stream declares every column of `schema` with a fitting type.
@@ -137,14 +151,35 @@ impl SentinelSink {
     }
 
     /// Starts to encode a batch. `None` for one without rows, which is durable as it stands.
-    fn encode(&mut self, batch: Batch) -> Result<Option<JoinHandle<Result<Encoded, SinkError>>>, SinkError> {
+    fn encode(&mut self, batch: Batch) -> Result<Option<Encoding>, SinkError> {
         if batch.rows.num_rows() == 0 {
             batch.ack.done();
             return Ok(None);
         }
         self.metrics.shared.buffered_rows.with_label_values(&[SINK]).add(batch.rows.num_rows() as i64);
-        let to = Arc::clone(&self.table(&batch.table)?.to);
-        Ok(Some(tokio::task::spawn_blocking(move || encode(batch, to))))
+        let to = match self.table(&batch.table) {
+            Ok(table) => Ok(Arc::clone(&table.to)),
+            Err(why) if batch.kind == RowKind::Normalized => return Err(why),
+            Err(why) => Err(why),
+        };
+        let budget = self.budget.clone();
+        Ok(Some(tokio::task::spawn_blocking(move || match to {
+            Ok(to) => encode(batch, to, &budget),
+            Err(why) => unfit(batch, why, &budget).map(Err),
+        })))
+    }
+
+    /// Makes dead letters of a batch that the workspace has no place for.
+    async fn refuse(&mut self, unfit: Unfit) -> Result<(), SinkError> {
+        let Unfit { table, letters, reason, why } = unfit;
+        if self.told_unfit.insert(Arc::clone(&table)) {
+            tracing::error!(
+                table = &*table,
+                error = %why,
+                "the workspace has no place for these rows; they become dead letters"
+            );
+        }
+        self.courier.refuse(&table, reason, letters).await
     }
 
     /// Queues encoded rows and moves full payloads to `ready`.
@@ -273,7 +308,10 @@ impl Sink for SentinelSink {
             tokio::select! {
                 Some(posted) = posts.join_next(), if !posts.is_empty() => unpanicked(posted)??,
                 Some(encoded) = encoding.next(), if !encoding.is_empty() => {
-                    self.enqueue(unpanicked(encoded)??, &mut ready).await?;
+                    match unpanicked(encoded)?? {
+                        Ok(encoded) => self.enqueue(encoded, &mut ready).await?,
+                        Err(unfit) => self.refuse(unfit).await?,
+                    }
                 }
                 batch = input.recv(), if is_open && encoding.len() < ENCODERS && ready.len() < concurrency => match batch {
                     Some(batch) => encoding.extend(self.encode(batch)?),
@@ -293,10 +331,18 @@ impl Sink for SentinelSink {
     }
 }
 
-fn encode(batch: Batch, to: Arc<Destination>) -> Result<Encoded, SinkError> {
+/// A batch that is being encoded: as JSON in the end, or as dead letters.
+type Encoding = JoinHandle<Result<Result<Encoded, Unfit>, SinkError>>;
+
+fn encode(batch: Batch, to: Arc<Destination>, budget: &MemoryBudget) -> Result<Result<Encoded, Unfit>, SinkError> {
     let start = std::time::Instant::now();
+    let selected = match definition::select(&batch.rows, &batch.table, &to.stream, to.columns.as_deref()) {
+        Ok(selected) => selected,
+        // What a mapping makes was compared with the rule at the start.
+        Err(why) if batch.kind == RowKind::Normalized => return Err(why),
+        Err(why) => return unfit(batch, why, budget).map(Err),
+    };
     let Batch { table, rows, origin, ack, mut permit, .. } = batch;
-    let selected = definition::select(&rows, &table, &to.stream, to.columns.as_deref())?;
     drop(rows);
     let rows = EncodedRows::encode(&selected.rows).map_err(|cause| SinkError::encode(&table, cause))?;
     let mut billed = billing::row_sizes(&selected.rows, SizeModel::Text);
@@ -304,7 +350,34 @@ fn encode(batch: Batch, to: Arc<Destination>) -> Result<Encoded, SinkError> {
     drop(selected.rows);
     permit.resize(rows.memory() + billed.capacity() * size_of::<u64>());
     let batch = Arc::new(PackedBatch::new(rows, billed, origin, permit));
-    Ok(Encoded { to, batch, ack, withheld: selected.withheld, took: start.elapsed() })
+    Ok(Ok(Encoded { to, batch, ack, withheld: selected.withheld, took: start.elapsed() }))
+}
+
+/// One dead letter for each row of `batch`, with the batch's acknowledgement.
+fn unfit(batch: Batch, why: SinkError, budget: &MemoryBudget) -> Result<Unfit, SinkError> {
+    let Batch { table, rows, origin, ack, .. } = batch;
+    let encoded = EncodedRows::encode(&rows).map_err(|cause| SinkError::encode(&table, cause))?;
+    let reason = if matches!(why, SinkError::Schema { .. }) { "not_declared" } else { "no_rule" };
+    let (partition, offset) = match origin.ranges.first() {
+        Some(range) => (range.partition.clone(), range.start),
+        None => ("".into(), Offset(0)),
+    };
+    let letter = |row| DeadLetter {
+        source: origin.source.clone(),
+        partition: partition.clone(),
+        offset,
+        table: Some(Arc::clone(&table)),
+        stage: Stage::Sink,
+        reason,
+        detail: format!("{why} (row {row} of a batch made from {} ranges)", origin.ranges.len()),
+        payload: Bytes::copy_from_slice(encoded.row(row)),
+    };
+    let letters: Vec<_> = (0..encoded.len()).map(letter).collect();
+    let rows = dead_letter::to_rows(&letters, now_us());
+    let permit = budget.charge(unique_bytes(&rows));
+    let letters =
+        Batch { table: DEAD_LETTERS.into(), kind: RowKind::DeadLetter, rows, origin, raw_bytes: 0, ack, permit };
+    Ok(Unfit { table, letters, reason, why })
 }
 
 fn too_large_detail(row: &Segment, packing: Packing) -> String {

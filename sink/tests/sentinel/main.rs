@@ -105,10 +105,14 @@ fn rows(first: i64, names: &[String]) -> RecordBatch {
 
 impl Run {
     async fn send(&mut self, table: &str, rows: RecordBatch) {
+        self.send_as(RowKind::Normalized, table, rows).await;
+    }
+
+    async fn send_as(&mut self, kind: RowKind, table: &str, rows: RecordBatch) {
         let range = OffsetRange { partition: "topic/0".into(), start: Offset(7), next: Offset(8) };
         let batch = Batch {
             table: table.into(),
-            kind: RowKind::Normalized,
+            kind,
             origin: Arc::new(Origin { source: "hub".into(), ranges: vec![range] }),
             raw_bytes: 0,
             ack: self.acks.issue(self.next_batch),
@@ -518,6 +522,42 @@ async fn an_undeclared_column_stops_the_sink_before_it_is_lost() {
     run.send_names(&["lost".into()]).await;
     let error = run.end().await.error();
     assert!(error.contains("`Name`"), "{error}");
+    assert_eq!(workspace.with(|state| state.rows.len()), 0);
+}
+
+#[tokio::test]
+async fn raw_rows_that_the_workspace_has_no_place_for_become_dead_letters_and_stop_nothing() {
+    let workspace = Workspace::start().await;
+    let mut config = config(&workspace);
+    let folder = tempfile::tempdir().expect("a temp folder");
+    let definition = folder.path().join("rule.json");
+    let columns = json!([{"name": "TimeGenerated", "type": "datetime"}, {"name": "n", "type": "long"}]);
+    let json = json!({"properties": {"streamDeclarations": {"Custom-DeviceInfo": {"columns": columns}}}});
+    std::fs::write(&definition, json.to_string()).expect("a temp file");
+    config.rules[0].definition = Some(definition);
+    for (kind, table, reason) in
+        [(RowKind::Unknown, "BrandNewEvents", "no_rule"), (RowKind::Raw, "DeviceInfo", "not_declared")]
+    {
+        let mut run = start(config.clone());
+        run.send_as(kind, table, rows(40, &["kept".into(), "kept".into(), "kept".into()])).await;
+        let letters = run.dead_letters.recv().await.expect("letters");
+        let texts = |name: &str| letters.rows.column_by_name(name).expect("a column").as_string_view().clone();
+        assert!(texts("Reason").iter().all(|found| found == Some(reason)), "{table}");
+        assert!(texts("Table").iter().all(|found| found == Some(table)));
+        let payloads = letters.rows.column_by_name("Payload").expect("a column").as_binary::<i32>();
+        let numbers: Vec<i64> = payloads
+            .iter()
+            .map(|row| serde_json::from_slice::<serde_json::Value>(row.expect("bytes")).expect("JSON"))
+            .map(|row| row["n"].as_i64().expect("numbered"))
+            .collect();
+        assert_eq!(numbers, [40, 41, 42], "every row whole, in order");
+        assert!(run.reports.try_recv().is_err(), "not durable before its dead letters are");
+        letters.ack.done();
+        drop(letters.permit);
+        let end = run.end().await;
+        assert_eq!((end.totals().tables[table].refused, end.totals().tables[table].rows), (3, 0));
+        assert!(end.letters.is_empty(), "once");
+    }
     assert_eq!(workspace.with(|state| state.rows.len()), 0);
 }
 
