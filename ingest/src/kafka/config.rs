@@ -10,6 +10,7 @@ use weir_contract::secret::SecretRef;
 use weir_contract::units::{ByteSize, Span};
 
 use super::event_hubs::EventHubs;
+use super::problems::{Problem, Problems};
 use crate::decode::table_name_fault;
 
 /// Topics of a Kafka cluster or of an Event Hubs namespace, read as a member of a consumer group.
@@ -122,15 +123,6 @@ pub enum SaslMechanism {
     ScramSha512,
 }
 
-/// A fault in the config.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The key, with dots between levels.
-    pub key: String,
-    /// What is wrong and what to write instead.
-    pub text: String,
-}
-
 /// Kafka's own limit is generous; Event Hubs takes group names of up to 256 characters.
 const MAX_GROUP_LENGTH: usize = 256;
 /// A batch below this is all overhead.
@@ -186,7 +178,7 @@ impl KafkaConfig {
                 problems.add(format!("properties.{key}"), text);
             }
         }
-        problems.0
+        problems.into_inner()
     }
 
     fn check_topics(&self, problems: &mut Problems) {
@@ -231,16 +223,6 @@ impl KafkaConfig {
         if self.event_hubs.is_some() && self.commit_interval.0 < Duration::from_secs(1) {
             problems.add("commit_interval", "must be at least 1s: Event Hubs throttles frequent commits");
         }
-    }
-}
-
-/// Faults found so far.
-#[derive(Debug, Default)]
-pub(super) struct Problems(Vec<Problem>);
-
-impl Problems {
-    pub(super) fn add(&mut self, key: impl Into<String>, text: impl Into<String>) {
-        self.0.push(Problem { key: key.into(), text: text.into() });
     }
 }
 

@@ -11,7 +11,7 @@ use weir_azure_identity::AzureCredential;
 use weir_azure_identity::credential::{ClientSecret, WorkloadIdentity};
 use weir_contract::secret::{Secret, SecretRef};
 
-use super::config::Problems;
+use super::problems::Problems;
 
 /// An Event Hubs namespace (Standard, Premium or Dedicated; the Basic tier has no Kafka endpoint).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

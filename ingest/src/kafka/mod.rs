@@ -50,6 +50,7 @@ pub mod event_hubs;
 mod lag;
 mod oauth;
 pub mod offsets;
+pub mod problems;
 mod reader;
 
 /// Reads topics as a member of a consumer group.
