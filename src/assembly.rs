@@ -7,6 +7,7 @@ use weir_contract::batch::Batch;
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
 use weir_contract::position::SourceName;
+use weir_contract::schema::TableSchema;
 use weir_ingest::decode::Decoder;
 use weir_ingest::file::{FileSource, Progress};
 use weir_ingest::kafka::KafkaSource;
@@ -24,7 +25,7 @@ use weir_sink::sentinel::SentinelSink;
 use weir_sink::sentinel::metrics::SentinelMetrics;
 use weir_sink::sink::Sink;
 
-use crate::config::{Config, ConfigFaults, MappingsConfig, UnknownColumns};
+use crate::config::{Config, ConfigFaults, MappingsConfig, RouteConfig, SinkName, UnknownColumns};
 use crate::pipeline::{Pipeline, PipelineMetrics, SINK_QUEUE, Stages};
 use crate::router::Router;
 use crate::server::ProcessMetrics;
@@ -107,10 +108,14 @@ pub(crate) fn assemble(config: &Config, once: bool) -> anyhow::Result<Assembly> 
             let output = mapping.program.output();
             sink.check_table(&mapping.mapping.target_table, &output.arrow())?;
         }
+        for table in tables_routed_by_name(&config.routes) {
+            // Whether there is a rule; a raw row has few of its table's columns, and only those need a place.
+            sink.check_table(table, &TableSchema { name: table.into(), columns: Vec::new() }.arrow())?;
+        }
         sinks.push((Box::new(sink), rx));
         sentinel_queue = Some(tx);
     }
-    let router = Router::new(&config.routes, lake_queue, sentinel_queue, dead_letters, budget.clone())?;
+    let router = Router::new(&config.routes, lake_queue, sentinel_queue, dead_letters)?;
 
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     let mut progress = Vec::new();
@@ -166,6 +171,14 @@ pub(crate) fn load_library(config: &MappingsConfig, raw_tables: &RawTables) -> R
     };
     Library::compile(mappings, |table| raw_tables.schema(table).cloned(), mode)
         .map_err(|error| ConfigFaults::of_mappings(error.faults))
+}
+
+/// Tables that a route sends to the workspace by their full name: each needs a rule from the start. Those that a pattern
+/// takes along are seen when their rows come.
+fn tables_routed_by_name(routes: &[RouteConfig]) -> impl Iterator<Item = &str> {
+    let to_sentinel = routes.iter().filter(|route| route.to.contains(&SinkName::Sentinel));
+    let names = to_sentinel.flat_map(|route| route.tables.iter().map(String::as_str));
+    names.filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
 }
 
 fn num_cores() -> usize {

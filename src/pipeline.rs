@@ -1,7 +1,7 @@
 //! The way of an event, from source to sink, in one place.
 //!
 //! ```text
-//! sources ──raw batches (8)──▶ workers (rayon) ──in order (workers)──▶ router ──batches (8)──▶ lake
+//! sources ──raw batches (2)──▶ workers (rayon) ──in order (workers)──▶ router ──batches (8)──▶ lake
 //!                              decode, normalise                         │                      ▲ dead letters
 //!                                                                        └────batches (8)──▶ sentinel
 //! ```
@@ -13,7 +13,11 @@
 //! The end flows the same way: a source that is done drops its queue, the next stage drains and drops its own, the
 //! sinks flush and acknowledge, and the sources, which wait for that, store their progress and return.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use tokio::sync::{mpsc, oneshot};
@@ -29,11 +33,13 @@ use weir_normalize::normalizer::Normalizer;
 use weir_sink::billing;
 use weir_sink::sink::{Sink, SinkSummary};
 
-use crate::router::{Routed, Router};
+use crate::router::{Routed, Router, SinkGone};
+use crate::shutdown;
 use crate::summary::Totals;
 
-/// Raw batches that wait for a worker.
-pub(crate) const RAW_QUEUE: usize = 8;
+/// Raw batches that wait for a worker: enough to bridge a read. More would only be decoded, and grow, after the memory is
+/// used up.
+pub(crate) const RAW_QUEUE: usize = 2;
 /// Batches that wait for a sink.
 pub(crate) const SINK_QUEUE: usize = 8;
 
@@ -94,12 +100,59 @@ pub(crate) struct Outcome {
     pub(crate) sinks: Vec<(String, SinkSummary)>,
 }
 
-/// Runs until every source is done, or until `stop`, then drains.
+/// Runs until every source is done, or until `stop`, then drains; at most `deadline` long from the stop.
+///
+/// The first stage that fails stops the sources, so that the process ends instead of reading for nobody; the other
+/// sinks still write what they have. A damaged file alone stops nothing: the other sources go on, and its error is
+/// returned in the end.
 ///
 /// # Errors
 ///
-/// The first cause: a sink's error before the errors that follow from it in the stages before.
-pub(crate) async fn run(pipeline: Pipeline, stop: CancellationToken) -> anyhow::Result<Outcome> {
+/// The first cause, rather than an error that followed from it in another stage; or that the deadline passed.
+pub(crate) async fn run(pipeline: Pipeline, stop: CancellationToken, deadline: Duration) -> anyhow::Result<Outcome> {
+    let mut failure = Failure::default();
+    let ended = tokio::select! {
+        ended = drive(pipeline, &stop, &mut failure) => Some(ended?),
+        () = shutdown::deadline_after(&stop, deadline) => None,
+    };
+    match (ended, failure.error) {
+        (Some(outcome), None) => Ok(outcome),
+        (Some(_), Some(error)) => Err(error),
+        (None, cause) => {
+            let late = format!(
+                "not everything was durable {} after the stop; the rest is read again at the next start (raise \
+                 `shutdown.deadline` to wait longer)",
+                humantime::format_duration(deadline)
+            );
+            Err(match cause {
+                None => anyhow!(late),
+                Some(error) => {
+                    tracing::error!("{late}");
+                    error
+                }
+            })
+        }
+    }
+}
+
+/// Why a run failed.
+#[derive(Default)]
+struct Failure {
+    error: Option<anyhow::Error>,
+    is_consequence: bool,
+}
+
+impl Failure {
+    /// Notes an error; `is_consequence` says that another stage must have failed before it.
+    fn note(&mut self, error: anyhow::Error, is_consequence: bool) {
+        if self.error.is_none() || (self.is_consequence && !is_consequence) {
+            *self = Self { error: Some(error), is_consequence };
+        }
+    }
+}
+
+/// Starts every stage and waits for all of them.
+async fn drive(pipeline: Pipeline, stop: &CancellationToken, failure: &mut Failure) -> anyhow::Result<Outcome> {
     let Pipeline { sources, replayed, stages, router, sinks, workers } = pipeline;
     let (raw_tx, raw_rx) = mpsc::channel(RAW_QUEUE); // raw batches
     let (worked_tx, worked_rx) = mpsc::channel(workers); // results of workers, in order
@@ -119,51 +172,67 @@ pub(crate) async fn run(pipeline: Pipeline, stop: CancellationToken) -> anyhow::
             (name, result)
         });
     }
-    let routing = tokio::spawn(route(worked_rx, router, stages.metrics.clone()));
+    let mut routing = tokio::spawn(route(worked_rx, router, stages.metrics.clone()));
 
-    // Sinks first: when one fails, what the other stages report is only its consequence.
     let mut summaries = Vec::new();
-    let mut failure: Option<anyhow::Error> = None;
-    while let Some(joined) = writing.join_next().await {
-        let (name, result) = joined.context("a sink's task panicked")?;
-        match result {
-            Ok(summary) => summaries.push((name, summary)),
-            Err(error) => {
-                tracing::error!(sink = name, error = %error, "the sink failed; sources stop, nothing is acknowledged");
-                stop.cancel();
-                let error = anyhow::Error::new(error).context(format!("the sink `{name}` failed"));
-                failure.get_or_insert(error);
+    let mut totals = None;
+    while totals.is_none() || !writing.is_empty() || !reading.is_empty() {
+        tokio::select! {
+            Some(joined) = writing.join_next() => {
+                let (name, result) = joined.context("a sink's task panicked")?;
+                match result {
+                    Ok(summary) => summaries.push((name, summary)),
+                    Err(error) => {
+                        tracing::error!(
+                            sink = name,
+                            error = %error,
+                            "the sink failed; sources stop, what it held is not acknowledged"
+                        );
+                        failure.note(anyhow::Error::new(error).context(format!("the sink `{name}` failed")), false);
+                        stop.cancel();
+                    }
+                }
+            }
+            Some(joined) = reading.join_next() => {
+                if let Err(error) = joined.context("a source's task panicked")? {
+                    let is_consequence =
+                        matches!(error, SourceError::NotDurable { .. } | SourceError::Closed { .. });
+                    if is_about_one_file(&error) {
+                        tracing::error!(error = %error, "a source ended early; the others go on");
+                    } else {
+                        tracing::error!(error = %error, "a source failed; all sources stop");
+                        stop.cancel();
+                    }
+                    failure.note(error.into(), is_consequence);
+                }
+            }
+            routed = &mut routing, if totals.is_none() => {
+                totals = Some(match routed.context("the router panicked")? {
+                    Ok(totals) => totals,
+                    Err((totals, error)) => {
+                        let is_consequence = error.is::<SinkGone>();
+                        failure.note(error, is_consequence);
+                        // Nobody takes batches any more; an idle source would never notice.
+                        stop.cancel();
+                        totals
+                    }
+                });
             }
         }
     }
-    let totals = match routing.await.context("the router panicked")? {
-        Ok(totals) => totals,
-        Err((totals, error)) => {
-            failure.get_or_insert(error);
-            totals
-        }
-    };
     working.await.context("the workers' dispatcher panicked")?;
-    while let Some(joined) = reading.join_next().await {
-        match joined.context("a source's task panicked")? {
-            Ok(()) => {}
-            Err(error @ (SourceError::NotDurable { .. } | SourceError::Closed { .. })) => {
-                failure.get_or_insert(error.into());
-            }
-            // A source's own fault says more than what followed from it.
-            Err(error) => failure = Some(error.into()),
-        }
-    }
     if let Some(reader) = replay_reader
         && let Err(error) = reader.await.context("the reader of the replayed table panicked")?
     {
-        failure.get_or_insert(error);
+        failure.note(error, false);
     }
     summaries.sort_by(|a, b| a.0.cmp(&b.0));
-    match failure {
-        None => Ok(Outcome { totals, sinks: summaries }),
-        Some(error) => Err(error),
-    }
+    Ok(Outcome { totals: totals.unwrap_or_default(), sinks: summaries })
+}
+
+/// Whether an error is about a file's content, and so no reason to stop the other sources.
+fn is_about_one_file(error: &SourceError) -> bool {
+    matches!(error, SourceError::Read { .. } | SourceError::Corrupt { .. })
 }
 
 /// Hands each raw batch to a rayon worker; the receivers of their results keep the order.

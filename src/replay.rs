@@ -53,7 +53,7 @@ pub(crate) fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         let files = FileConfig::new(args.paths.iter().cloned());
         config.sources.push(SourceConfig { name: "replay".to_owned(), kafka: None, files: Some(files) });
     }
-    let summary = run::runtime()?.block_on(async {
+    let summary = run::block_on(async {
         let stop = CancellationToken::new();
         shutdown::on_signal(stop.clone())?;
         let Some(table) = &args.table else {
@@ -68,6 +68,13 @@ pub(crate) fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
             bail!("the lake has no table `{table}`; it has: {}", known.join(", "));
         };
         run::execute(&config, true, stop.clone(), |mut assembly: Assembly| {
+            if assembly.pipeline.stages.normalizer.library().of_table(table.name()).is_empty() {
+                bail!(
+                    "no mapping in force reads `{}`, so nothing would become of its rows; add one in a folder under \
+                     `mappings.directories`",
+                    table.name()
+                );
+            }
             let (tx, rx) = mpsc::channel(RAW_QUEUE); // batches of the raw table
             let reader = tokio::spawn(read_table(table, assembly.budget.clone(), tx, stop));
             assembly.pipeline.replayed = Some(Replayed { rows: rx, reader });

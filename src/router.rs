@@ -6,9 +6,11 @@ use std::sync::Arc;
 use globset::{Glob, GlobMatcher};
 use tokio::sync::mpsc;
 use weir_contract::batch::{Batch, RowKind};
-use weir_contract::memory::MemoryBudget;
 
 use crate::config::{RouteConfig, SinkName};
+
+/// What the decision on tables is called that no route names.
+pub(crate) const DEFAULT_ROUTE: &str = "default";
 
 /// Sends batches to the sinks that their table is routed to.
 #[derive(Debug)]
@@ -20,7 +22,6 @@ pub(crate) struct Router {
     sentinel: Option<mpsc::Sender<Batch>>,
     /// Takes dead letters where there is no lake.
     dead_letters: mpsc::Sender<Batch>,
-    budget: MemoryBudget,
 }
 
 #[derive(Debug)]
@@ -58,22 +59,24 @@ impl Router {
         lake: Option<mpsc::Sender<Batch>>,
         sentinel: Option<mpsc::Sender<Batch>>,
         dead_letters: mpsc::Sender<Batch>,
-        budget: MemoryBudget,
     ) -> anyhow::Result<Self> {
         let mut rules = Vec::with_capacity(routes.len());
         for route in routes {
             let tables = route.tables.iter().map(|t| Ok(Glob::new(t)?.compile_matcher()));
+            // A sink that is named twice gets the rows once.
+            let both = [SinkName::Lake, SinkName::Sentinel];
+            let to = both.into_iter().filter(|sink| route.to.contains(sink)).collect();
             rules.push(Rule {
                 name: route.name.clone().unwrap_or_else(|| route.tables.join(",")).into(),
                 tables: tables.collect::<anyhow::Result<_>>()?,
-                to: route.to.clone(),
+                to,
             });
         }
-        Ok(Self { rules, decided: HashMap::new(), lake, sentinel, dead_letters, budget })
+        Ok(Self { rules, decided: HashMap::new(), lake, sentinel, dead_letters })
     }
 
     /// Sends `batch` where it belongs; waits while a queue is full.
-    pub(crate) async fn route(&mut self, batch: Batch) -> Result<Routed, SinkGone> {
+    pub(crate) async fn route(&mut self, mut batch: Batch) -> Result<Routed, SinkGone> {
         if batch.kind == RowKind::DeadLetter {
             return self.dead_letters.send(batch).await.map(|()| Routed::Sent).map_err(|_| SinkGone("dead letters"));
         }
@@ -90,7 +93,7 @@ impl Router {
                 origin: Arc::clone(&batch.origin),
                 raw_bytes: batch.raw_bytes,
                 ack: batch.ack.split(),
-                permit: self.budget.charge(batch.permit.bytes()),
+                permit: batch.permit.share(),
             };
             self.send(*sink, copy).await?;
         }
@@ -131,11 +134,153 @@ impl Router {
                          and dropped"
                     );
                 }
-                Decision { to, rule: "default".into() }
+                Decision { to, rule: DEFAULT_ROUTE.into() }
             }
         };
         let decision = Arc::new(decision);
         self.decided.insert(key, Arc::clone(&decision));
         decision
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_contract::ack::{self, AckReport};
+    use weir_contract::memory::MemoryBudget;
+    use weir_contract::position::Origin;
+    use weir_contract::schema::{Column, ColumnType, TableSchema};
+
+    /// A router over queues that are read here.
+    struct Bench {
+        router: Router,
+        lake: mpsc::Receiver<Batch>,
+        sentinel: mpsc::Receiver<Batch>,
+        reports: mpsc::UnboundedReceiver<AckReport>,
+        acks: ack::AckSender,
+        budget: MemoryBudget,
+    }
+
+    fn route(tables: &[&str], to: &[SinkName]) -> RouteConfig {
+        RouteConfig { name: None, tables: tables.iter().map(|t| (*t).to_owned()).collect(), to: to.to_vec() }
+    }
+
+    fn bench(routes: &[RouteConfig], has_lake: bool, has_sentinel: bool) -> Bench {
+        let (lake_tx, lake) = mpsc::channel(8);
+        let (sentinel_tx, sentinel) = mpsc::channel(8);
+        let budget = MemoryBudget::new(1 << 20);
+        let router =
+            Router::new(routes, has_lake.then(|| lake_tx.clone()), has_sentinel.then_some(sentinel_tx), lake_tx);
+        let (acks, reports) = ack::channel();
+        Bench { router: router.expect("valid patterns"), lake, sentinel, reports, acks, budget }
+    }
+
+    impl Bench {
+        /// Where a batch of `table` goes: what the router says, and which queues have it.
+        async fn sent(&mut self, table: &str, kind: RowKind) -> (Routed, Vec<&'static str>) {
+            let schema = TableSchema { name: table.into(), columns: vec![Column::new("N", ColumnType::Long)] };
+            let batch = Batch {
+                table: table.into(),
+                kind,
+                rows: arrow_rows(&schema),
+                origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new() }),
+                raw_bytes: 0,
+                ack: self.acks.issue(1),
+                permit: self.budget.charge(100),
+            };
+            let routed = self.router.route(batch).await.expect("queues are open");
+            let mut seen = Vec::new();
+            for (name, queue) in [("lake", &mut self.lake), ("sentinel", &mut self.sentinel)] {
+                while let Ok(batch) = queue.try_recv() {
+                    assert!(self.reports.try_recv().is_err(), "nothing is answered before every sink is done");
+                    batch.ack.done();
+                    seen.push(name);
+                }
+            }
+            assert_eq!(self.reports.try_recv(), Ok(AckReport { batch: 1, durable: true }), "answered once, in the end");
+            assert_eq!(self.budget.used(), 0, "no permit is kept");
+            (routed, seen)
+        }
+    }
+
+    fn arrow_rows(schema: &TableSchema) -> arrow::record_batch::RecordBatch {
+        arrow::record_batch::RecordBatch::new_empty(schema.arrow())
+    }
+
+    #[tokio::test]
+    async fn tables_that_no_route_names_go_to_the_lake_and_asim_tables_to_both() {
+        let mut both = bench(&[], true, true);
+        assert_eq!(
+            both.sent("ASimProcessEventLogs", RowKind::Normalized).await,
+            (Routed::Sent, vec!["lake", "sentinel"])
+        );
+        assert_eq!(both.sent("DeviceInfo", RowKind::Raw).await, (Routed::Sent, vec!["lake"]));
+        assert_eq!(both.sent("NewTable", RowKind::Unknown).await, (Routed::Sent, vec!["lake"]));
+        // A name alone does not make rows ASIM rows.
+        assert_eq!(both.sent("ASimDnsActivityLogs", RowKind::Unknown).await, (Routed::Sent, vec!["lake"]));
+        let mut lake = bench(&[], true, false);
+        assert_eq!(lake.sent("ASimProcessEventLogs", RowKind::Normalized).await, (Routed::Sent, vec!["lake"]));
+        let mut sentinel = bench(&[], false, true);
+        assert_eq!(sentinel.sent("ASimProcessEventLogs", RowKind::Normalized).await, (Routed::Sent, vec!["sentinel"]));
+        let dropped = (Routed::Dropped(DEFAULT_ROUTE.into()), vec![]);
+        assert_eq!(sentinel.sent("DeviceInfo", RowKind::Raw).await, dropped);
+    }
+
+    #[tokio::test]
+    async fn the_first_route_that_matches_wins() {
+        let routes = [
+            route(&["ASimFile*", "ASimRegistryEventLogs"], &[SinkName::Sentinel]),
+            route(&["ASim*"], &[SinkName::Lake]),
+            route(&["*"], &[SinkName::Lake, SinkName::Sentinel]),
+        ];
+        let mut bench = bench(&routes, true, true);
+        assert_eq!(bench.sent("ASimFileEventLogs", RowKind::Normalized).await.1, ["sentinel"]);
+        assert_eq!(bench.sent("ASimRegistryEventLogs", RowKind::Normalized).await.1, ["sentinel"]);
+        assert_eq!(bench.sent("ASimProcessEventLogs", RowKind::Normalized).await.1, ["lake"]);
+        assert_eq!(bench.sent("DeviceInfo", RowKind::Raw).await.1, ["lake", "sentinel"]);
+        assert_eq!(bench.sent("asimProcessEventLogs", RowKind::Unknown).await.1, ["lake", "sentinel"], "case counts");
+    }
+
+    #[tokio::test]
+    async fn a_route_without_sinks_drops_and_says_under_which_name() {
+        let mut named = route(&["DeviceInfo"], &[]);
+        named.name = Some("noise".to_owned());
+        let mut bench = bench(&[named, route(&["Cloud*", "Email*"], &[])], true, false);
+        assert_eq!(bench.sent("DeviceInfo", RowKind::Raw).await, (Routed::Dropped("noise".into()), vec![]));
+        assert_eq!(bench.sent("EmailEvents", RowKind::Raw).await, (Routed::Dropped("Cloud*,Email*".into()), vec![]));
+        assert_eq!(bench.sent("DeviceEvents", RowKind::Raw).await.1, ["lake"]);
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_a_route_names_twice_gets_the_rows_once() {
+        let mut bench = bench(&[route(&["*"], &[SinkName::Lake, SinkName::Sentinel, SinkName::Lake])], true, true);
+        assert_eq!(bench.sent("DeviceInfo", RowKind::Raw).await.1, ["lake", "sentinel"]);
+    }
+
+    #[tokio::test]
+    async fn dead_letters_follow_no_route() {
+        let mut dropping = bench(&[route(&["*"], &[])], true, true);
+        assert_eq!(dropping.sent("dead_letters", RowKind::DeadLetter).await, (Routed::Sent, vec!["lake"]));
+        let mut sentinel_only = bench(&[route(&["*"], &[SinkName::Sentinel])], false, true);
+        assert_eq!(sentinel_only.sent("dead_letters", RowKind::DeadLetter).await.1, ["lake"], "a lake of their own");
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_is_gone_fails_the_batch() {
+        let mut bench = bench(&[], true, true);
+        bench.sentinel.close();
+        let batch = Batch {
+            table: "ASimFileEventLogs".into(),
+            kind: RowKind::Normalized,
+            rows: arrow_rows(&TableSchema { name: "T".into(), columns: Vec::new() }),
+            origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new() }),
+            raw_bytes: 0,
+            ack: bench.acks.issue(1),
+            permit: bench.budget.charge(100),
+        };
+        let error = bench.router.route(batch).await.expect_err("closed").to_string();
+        assert!(error.contains("`sentinel`"), "{error}");
+        bench.lake.try_recv().expect("the lake has its part").ack.done();
+        assert_eq!(bench.reports.try_recv(), Ok(AckReport { batch: 1, durable: false }));
     }
 }

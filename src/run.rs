@@ -1,19 +1,23 @@
 //! `weir run` and `weir check`.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use weir_contract::batch::Batch;
 use weir_ingest::schema::RawTables;
+use weir_sink::sink::Sink;
 
 use crate::assembly::{Assembly, assemble, load_library};
 use crate::cli::{RunArgs, SummaryFormat};
 use crate::config::{self, Checked, Config, ConfigFaults, MappingsConfig};
 use crate::pipeline;
 use crate::server::{self, Readiness};
-use crate::summary::Summary;
+use crate::summary::{Summary, Totals};
 use crate::{progress, shutdown};
 
 /// Runs the pipeline of a config file until its sources end or a signal comes.
@@ -22,7 +26,7 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     if args.listen.is_some() {
         config.metrics.listen = args.listen;
     }
-    let summary = runtime()?.block_on(async {
+    let summary = block_on(async {
         let stop = CancellationToken::new();
         shutdown::on_signal(stop.clone())?;
         execute(&config, args.once, stop, Ok).await
@@ -46,29 +50,39 @@ pub(crate) async fn execute(
     if let Some(listen) = config.metrics.listen {
         server::serve(listen, metrics, process, budget, ready.clone()).await?;
     }
-    for (sink, _) in &mut pipeline.sinks {
-        sink.check().await.with_context(|| format!("the sink `{}` cannot be used", sink.name()))?;
+    tokio::select! {
+        checked = check_sinks(&mut pipeline.sinks, config) => checked?,
+        () = stop.cancelled() => {
+            tracing::info!("stopped before anything was read");
+            return Ok(Summary::new(Totals::default(), &[], started.elapsed()));
+        }
     }
     tracing::info!(sources = pipeline.sources.len(), once, "running");
     ready.set(true);
     let bar = if once { progress::show(&progress) } else { None };
-    let draining = async {
+    let leave = async {
         stop.cancelled().await;
         ready.set(false);
-        shutdown::deadline_after(&stop, config.shutdown.deadline.0).await;
+        std::future::pending::<Infallible>().await
     };
     let outcome = tokio::select! {
-        outcome = pipeline::run(pipeline, stop.clone()) => outcome?,
-        () = draining => {
-            let waited = humantime::format_duration(config.shutdown.deadline.0);
-            return Err(anyhow!(
-                "not everything was durable {waited} after the stop; the rest is read again at the next start \
-                 (raise `shutdown.deadline` to wait longer)"
-            ));
-        }
+        outcome = pipeline::run(pipeline, stop.clone(), config.shutdown.deadline.0) => outcome?,
+        never = leave => match never {},
     };
     drop(bar);
     Ok(Summary::new(outcome.totals, &outcome.sinks, started.elapsed()))
+}
+
+/// Makes sure that every sink can be written to.
+async fn check_sinks(sinks: &mut [(Box<dyn Sink>, mpsc::Receiver<Batch>)], config: &Config) -> anyhow::Result<()> {
+    for (sink, _) in sinks {
+        let name = sink.name().to_owned();
+        sink.check().await.with_context(|| match (name.as_str(), &config.lake) {
+            ("lake", None) => "the lake for dead letters cannot be used; correct `dead_letters.url`".to_owned(),
+            _ => format!("the sink `{name}` cannot be used"),
+        })?;
+    }
+    Ok(())
 }
 
 /// Checks a config and its mappings; with `connect` also what they name outside.
@@ -77,8 +91,8 @@ pub(crate) fn check(path: &Path, connect: bool) -> anyhow::Result<ExitCode> {
     if connect {
         runtime()?.block_on(async {
             let mut assembly = assemble(&config, false)?;
-            for (sink, _) in &mut assembly.pipeline.sinks {
-                sink.check().await.with_context(|| format!("the sink `{}` cannot be used", sink.name()))?;
+            check_sinks(&mut assembly.pipeline.sinks, &config).await?;
+            for (sink, _) in &assembly.pipeline.sinks {
                 println!("sink {}: ok", sink.name());
             }
             anyhow::Ok(())
@@ -129,6 +143,15 @@ pub(crate) fn print_summary(summary: &Summary, format: SummaryFormat) -> anyhow:
         SummaryFormat::Json => println!("{}", serde_json::to_string(summary)?),
     }
     Ok(())
+}
+
+/// Runs `work` on a runtime of its own, and does not wait for what it leaves behind: a file system that hangs must not
+/// keep the process from ending. What had to be durable was awaited by then.
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
 }
 
 /// The runtime for I/O: few threads, since all CPU-bound work is on rayon's.

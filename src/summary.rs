@@ -10,6 +10,8 @@ use weir_contract::dead_letter::DeadLetter;
 use weir_normalize::normalizer::Normalized;
 use weir_sink::sink::SinkSummary;
 
+use crate::router::DEFAULT_ROUTE;
+
 /// Counts that the stages before the sinks make.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Totals {
@@ -141,6 +143,8 @@ pub(crate) struct WrittenTotals {
     pub(crate) bytes: u64,
     /// Bytes billed for delivered rows (0 for the lake).
     pub(crate) billed_bytes: u64,
+    /// Rows that the sink's target refused; the lake keeps them as dead letters.
+    pub(crate) refused: u64,
 }
 
 impl Summary {
@@ -150,7 +154,8 @@ impl Summary {
         let refused: u64 = totals.dead_letters.values().sum();
         let written = sinks.iter().map(|(name, summary)| {
             let tables = summary.tables.iter().map(|(table, t)| {
-                let written = WrittenTotals { rows: t.rows, bytes: t.bytes, billed_bytes: t.billed_bytes };
+                let written =
+                    WrittenTotals { rows: t.rows, bytes: t.bytes, billed_bytes: t.billed_bytes, refused: t.refused };
                 (table.clone(), written)
             });
             (name.clone(), tables.collect())
@@ -218,9 +223,18 @@ impl Summary {
             }
             text.push('\n');
             text.push_str(&output.render());
+            for (table, written) in tables.iter().filter(|(_, written)| written.refused > 0) {
+                let rows = count(written.refused);
+                let _ = writeln!(text, "{name} refused {rows} rows of {table}; they are kept in `dead_letters`");
+            }
         }
         for (route, rows) in &self.dropped_by_route {
-            let _ = writeln!(text, "\nroute `{route}` dropped {} rows, as configured", count(*rows));
+            let rows = count(*rows);
+            let _ = if route == DEFAULT_ROUTE {
+                writeln!(text, "\n{rows} rows were dropped: there is no lake, and no route sends their tables on")
+            } else {
+                writeln!(text, "\nroute `{route}` dropped {rows} rows, as configured")
+            };
         }
         text
     }
