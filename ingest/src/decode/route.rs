@@ -8,6 +8,7 @@
 use std::sync::{Arc, Mutex};
 
 use ahash::HashSet;
+use weir_contract::dead_letter::DEAD_LETTERS;
 
 use crate::schema::{CLOUD_TRAIL, RawTable, RawTables};
 
@@ -122,7 +123,9 @@ impl Router {
     }
 
     fn unknown<'a>(&self, name: Option<&'a str>) -> Route<'a> {
-        let Some(name) = name.filter(|name| is_table_name(name)) else { return Route::Unknown(UNROUTED) };
+        let Some(name) = name.filter(|name| is_table_name(name) && !is_reserved(name)) else {
+            return Route::Unknown(UNROUTED);
+        };
         let mut unknown = self.unknown.lock().expect("no panic while the names are held");
         if !unknown.contains(name) {
             if unknown.len() >= MAX_UNKNOWN_TABLES {
@@ -148,6 +151,12 @@ fn is_table_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// Whether a table of this name holds what Weir itself makes: a record can't claim to be one of its rows.
+fn is_reserved(name: &str) -> bool {
+    let begins_asim = name.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("ASim"));
+    begins_asim || name.eq_ignore_ascii_case(DEAD_LETTERS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +180,12 @@ mod tests {
         assert_eq!(route_of(category("AdvancedHunting-NewTable"), None, &[]), "?NewTable");
         assert_eq!(route_of(category("AdvancedHunting-../../etc"), None, &[]), "?UnroutedEvents");
         assert_eq!(route_of(category("SignInLogs"), None, &[]), "?SignInLogs");
+        assert_eq!(
+            route_of(category("dead_letters"), None, &[]),
+            "?UnroutedEvents",
+            "Weir's own tables are no input's"
+        );
+        assert_eq!(route_of(category("AdvancedHunting-ASimDnsActivityLogs"), None, &[]), "?UnroutedEvents");
     }
 
     #[test]
