@@ -9,6 +9,7 @@ mod config;
 mod deploy;
 mod documents;
 mod files;
+mod flow;
 mod kafka;
 mod kafka_faults;
 mod samples;

@@ -1,70 +1,14 @@
 //! The Sentinel workspace: delivery against the stand-in, and against every answer that the service may give.
 
 use serde_json::{Value, json};
-use weir_stand_in::{StandIn, StandInConfig, rule_for_tables};
 
 use crate::support::weir::{Workplace, assert_accounted, lake_counts, own_samples, run_once, text, try_run_once};
-
-const TABLES: [&str; 6] = [
-    "ASimProcessEventLogs",
-    "ASimNetworkSessionLogs",
-    "ASimFileEventLogs",
-    "ASimRegistryEventLogs",
-    "ASimAuthenticationEventLogs",
-    "ASimAuditEventLogs",
-];
-
-/// A stand-in with a rule for the tables, and a workplace whose config sends to it.
-async fn connected(extra: &str) -> (StandIn, Workplace, std::path::PathBuf) {
-    let settings = StandInConfig::default();
-    let (tenant, client, secret) =
-        (settings.tenant.clone(), settings.client_id.clone(), settings.client_secret.clone());
-    let server = StandIn::start(settings).await.expect("a free port");
-    let loaded = server.state().add_rule(rule_for_tables(&TABLES)).expect("the rule is valid");
-    let id = &loaded[0].immutable_id;
-    let place = Workplace::new();
-    place.write("secret", secret);
-    place.write("rule.json", rule_for_tables(&TABLES).to_string());
-    let url = server.url();
-    let config = place.config(&format!(
-        "sources:\n  - name: files\n    files: {{paths: [\"{{dir}}/input\"]}}\n\
-         lake: {{url: \"{{dir}}/lake\"}}\n\
-         sentinel:\n  endpoint: {url}\n  rules:\n    - id: {id}\n      definition: \"{{dir}}/rule.json\"\n  \
-         credential:\n    client_secret:\n      tenant_id: {tenant}\n      client_id: {client}\n      \
-         secret: {{file: \"{{dir}}/secret\"}}\n      authority: {url}\n{extra}"
-    ));
-    (server, place, config)
-}
+use crate::support::workspace::{TABLES, connected, delivered, rows_of, script, tables};
 
 fn write_samples(place: &Workplace) {
     for (table, text) in own_samples() {
         place.write(&format!("input/{table}.json"), text);
     }
-}
-
-async fn tables(server: &StandIn) -> Value {
-    let url = format!("{}/stand-in/tables", server.url());
-    reqwest::get(url).await.expect("answers").json().await.expect("JSON")
-}
-
-async fn rows_of(server: &StandIn, table: &str) -> Vec<Value> {
-    let url = format!("{}/stand-in/tables/{table}/rows?limit=10000", server.url());
-    let answer: Value = reqwest::get(url).await.expect("answers").json().await.expect("JSON");
-    answer.as_array().or_else(|| answer["rows"].as_array()).expect("a list of rows").clone()
-}
-
-async fn script(server: &StandIn, faults: Value) {
-    let url = format!("{}/stand-in/faults", server.url());
-    let answer = reqwest::Client::new().post(url).json(&faults).send().await.expect("answers");
-    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
-}
-
-async fn delivered(server: &StandIn) -> u64 {
-    let mut rows = 0;
-    for table in TABLES {
-        rows += rows_of(server, table).await.len() as u64;
-    }
-    rows
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +77,7 @@ async fn passing_faults_lose_no_row() {
         let summary = tokio::task::spawn_blocking(move || run_once(&config)).await.unwrap();
         let written: u64 =
             summary["sinks"]["sentinel"].as_object().unwrap().values().map(|t| t["rows"].as_u64().unwrap()).sum();
-        assert_eq!(delivered(&server).await, written, "{fault}");
+        assert_eq!(delivered(&server), written, "{fault}");
         let counts = lake_counts(&place.lake()).await;
         let expected: u64 = TABLES.iter().filter_map(|table| counts.get(*table)).sum();
         assert_eq!(written, expected, "{fault}");
@@ -149,7 +93,7 @@ async fn a_lost_answer_doubles_rows_but_loses_none() {
     let summary = tokio::task::spawn_blocking(move || run_once(&config)).await.unwrap();
     let written: u64 =
         summary["sinks"]["sentinel"].as_object().unwrap().values().map(|t| t["rows"].as_u64().unwrap()).sum();
-    assert!(delivered(&server).await > written, "the service had taken the rows before its answer was lost");
+    assert!(delivered(&server) > written, "the service had taken the rows before its answer was lost");
     server.shutdown().await;
 }
 
@@ -163,7 +107,7 @@ async fn a_refusal_for_good_ends_the_run_and_says_what_to_do() {
         assert_eq!(output.status.code(), Some(1), "{status}");
         let log = text(&output.stderr);
         assert!(log.contains(advice), "{status}: {log}");
-        assert_eq!(delivered(&server).await, 0);
+        assert_eq!(delivered(&server), 0);
         server.shutdown().await;
     }
 }

@@ -55,6 +55,9 @@ impl Workplace {
 pub(crate) fn weir(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
     command.args(args).stdin(Stdio::null()).env_remove("WEIR_LOG").env_remove("WEIR_LOG_FORMAT");
+    if let Some(filter) = std::env::var_os("WEIR_TEST_LOG") {
+        command.env("WEIR_LOG", filter);
+    }
     command
 }
 
@@ -120,11 +123,33 @@ impl Running {
     }
 
     /// Sends SIGTERM and waits for the end; returns the exit code.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(self) -> Option<i32> {
+        self.signal();
+        self.wait()
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn signal(&self) {
         let id = self.0.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill is there");
         assert!(sent.success(), "the process had ended before");
+    }
+
+    /// Waits for the end; returns the exit code.
+    pub(crate) fn wait(mut self) -> Option<i32> {
         self.0.wait().expect("waits").code()
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("a child can be asked").is_some()
+    }
+
+    /// Bytes of memory that it has in use (`VmRSS`); 0 when it has ended.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 }
 
@@ -135,13 +160,16 @@ impl Drop for Running {
     }
 }
 
-/// Polls until `done` or for 60 seconds; panics with `what` then.
-pub(crate) async fn wait_until<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
+/// Polls until `done` or for 60 seconds; tells whether it was done.
+pub(crate) async fn wait_until<F: Future<Output = bool>>(mut done: impl FnMut() -> F) -> bool {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !done().await {
-        assert!(std::time::Instant::now() < deadline, "waited 60 s for {what}");
+        if std::time::Instant::now() > deadline {
+            return false;
+        }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
+    true
 }
 
 /// The own synthetic samples, `(raw table, text)`.
