@@ -1,12 +1,10 @@
 //! The command line.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-use crate::{config, demo, documents, replay, run, stand_in};
+use crate::{config, demo, documents, replay, run, stand_in, terminal};
 
 /// The exit status of a faulty config or command line (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -19,40 +17,20 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     #[command(flatten)]
-    pub(crate) log: LogArgs,
-}
-
-/// What is logged, and how.
-#[derive(Debug, Args)]
-pub(crate) struct LogArgs {
-    /// What to log: a level, or a filter such as `info,weir_sink=debug`.
-    #[arg(long, global = true, env = "WEIR_LOG", default_value = "info", value_name = "FILTER")]
-    pub(crate) log: String,
-    /// How to log.
-    #[arg(long, global = true, env = "WEIR_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
-    pub(crate) log_format: LogFormat,
-}
-
-/// A format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object per line, for collectors.
-    Json,
+    pub(crate) log: terminal::LogArgs,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the pipeline.
-    Run(RunArgs),
+    Run(run::RunArgs),
     /// Generate events, run them into a local lake and a stand-in workspace, and sum up.
     Demo(demo::DemoArgs),
     /// Send files, or a raw table of the lake, through the pipeline again.
     Replay(replay::ReplayArgs),
     /// Check a config and its mappings; tells every fault at once.
-    Check(CheckArgs),
+    Check(run::CheckArgs),
     /// Serve a local stand-in for a Sentinel workspace.
     StandIn(stand_in::StandInArgs),
     /// Print what is known of the config file.
@@ -63,43 +41,6 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-}
-
-/// Arguments of `weir run`.
-#[derive(Debug, Args)]
-pub(crate) struct RunArgs {
-    /// The config file.
-    #[arg(short, long, value_name = "FILE", default_value = "weir.yaml")]
-    pub(crate) config: PathBuf,
-    /// Read finite sources to their end and topics to their present end, then stop and sum up.
-    #[arg(long)]
-    pub(crate) once: bool,
-    /// How to sum up at the end.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) summary: SummaryFormat,
-    /// Serve metrics here, whatever the config says.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) listen: Option<SocketAddr>,
-}
-
-/// A format of the summary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SummaryFormat {
-    /// Tables for people.
-    Text,
-    /// One JSON object.
-    Json,
-}
-
-/// Arguments of `weir check`.
-#[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
-    /// The config file.
-    #[arg(short, long, value_name = "FILE", default_value = "weir.yaml")]
-    config: PathBuf,
-    /// Also reach for the lake, the brokers' and the workspace's addresses, and the files that the config names.
-    #[arg(long)]
-    connect: bool,
 }
 
 /// What `weir config` prints.
@@ -117,7 +58,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => or_faults(run::run(args)),
         Command::Demo(args) => or_faults(demo::run(args)),
         Command::Replay(args) => or_faults(replay::run(args)),
-        Command::Check(args) => or_faults(run::check(&args.config, args.connect)),
+        Command::Check(args) => or_faults(run::check(args)),
         Command::StandIn(args) => stand_in::run(args),
         Command::Config(ConfigCommand::Schema) => documents::print_config_schema(),
         Command::Config(ConfigCommand::Metrics) => documents::print_metrics(),

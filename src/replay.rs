@@ -20,9 +20,9 @@ use weir_ingest::file::FileConfig;
 use weir_sink::lake::read::{Lake, LakeTable};
 
 use crate::assembly::Assembly;
-use crate::cli::SummaryFormat;
 use crate::config::{self, SourceConfig};
 use crate::pipeline::{RAW_QUEUE, Replayed};
+use crate::summary::SummaryFormat;
 use crate::{run, shutdown};
 
 /// Rows that are read and normalised together.

@@ -1,11 +1,13 @@
 //! `weir run` and `weir check`.
 
 use std::convert::Infallible;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use clap::Args;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use weir_contract::batch::Batch;
@@ -13,12 +15,40 @@ use weir_ingest::schema::RawTables;
 use weir_sink::sink::Sink;
 
 use crate::assembly::{Assembly, assemble, load_library};
-use crate::cli::{RunArgs, SummaryFormat};
 use crate::config::{self, Checked, Config, ConfigFaults, MappingsConfig};
 use crate::pipeline;
 use crate::server::{self, Readiness};
-use crate::summary::{Summary, Totals};
+use crate::summary::{Summary, SummaryFormat, Totals};
 use crate::{progress, shutdown};
+
+/// Arguments of `weir run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The config file.
+    #[arg(short, long, value_name = "FILE", default_value = "weir.yaml")]
+    pub(crate) config: PathBuf,
+    /// Read finite sources to their end and topics to their present end, then stop and sum up.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How to sum up at the end.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) summary: SummaryFormat,
+    /// Serve metrics here, whatever the config says.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// Arguments of `weir check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The config file.
+    #[arg(short, long, value_name = "FILE", default_value = "weir.yaml")]
+    config: PathBuf,
+    /// Also open the lake and the workspace, and take files and secrets that this machine lacks as faults. Brokers are
+    /// not asked.
+    #[arg(long)]
+    connect: bool,
+}
 
 /// Runs the pipeline of a config file until its sources end or a signal comes.
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
@@ -85,9 +115,10 @@ async fn check_sinks(sinks: &mut [(Box<dyn Sink>, mpsc::Receiver<Batch>)], confi
     Ok(())
 }
 
-/// Checks a config and its mappings; with `connect` also what they name outside.
-pub(crate) fn check(path: &Path, connect: bool) -> anyhow::Result<ExitCode> {
-    let (config, mappings) = checked(path, connect)?;
+/// Checks a config and its mappings; with `--connect` also the sinks.
+pub(crate) fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
+    let CheckArgs { config: path, connect } = args;
+    let (config, mappings) = checked(&path, connect)?;
     if connect {
         runtime()?.block_on(async {
             let mut assembly = assemble(&config, false)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::Serialize;
 use weir_contract::batch::Batch;
 use weir_contract::dead_letter::DeadLetter;
@@ -11,6 +12,15 @@ use weir_normalize::normalizer::Normalized;
 use weir_sink::sink::SinkSummary;
 
 use crate::router::DEFAULT_ROUTE;
+
+/// A format of the summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SummaryFormat {
+    /// Tables for people.
+    Text,
+    /// One JSON object.
+    Json,
+}
 
 /// Counts that the stages before the sinks make.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

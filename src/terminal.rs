@@ -2,10 +2,29 @@
 
 use std::io::IsTerminal as _;
 
+use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use crate::cli::{LogArgs, LogFormat};
+/// What is logged, and how.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// What to log: a level, or a filter such as `info,weir_sink=debug`.
+    #[arg(long, global = true, env = "WEIR_LOG", default_value = "info", value_name = "FILTER")]
+    pub(crate) log: String,
+    /// How to log.
+    #[arg(long, global = true, env = "WEIR_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// A format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, for collectors.
+    Json,
+}
 
 /// Starts logging to standard error. A filter that cannot be parsed falls back to `info` and says so.
 pub(crate) fn start_logging(args: &LogArgs) {

@@ -116,8 +116,9 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
-/// The reverse of [`days_from_civil`] (same source, `civil_from_days`).
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
+/// Year, month (1 to 12) and day (1 to 31) of the day `days` after 1970-01-01, in the proleptic Gregorian calendar
+/// (<http://howardhinnant.github.io/date_algorithms.html>, `civil_from_days`).
+pub fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);

@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 
 use super::dice::Dice;
+use weir_contract::datetime;
 
 /// Ticks of one second.
 pub(crate) const SECOND: i64 = 10_000_000;
@@ -73,7 +74,7 @@ pub(crate) fn time_at(ticks: i64) -> DateTime<Utc> {
 /// Appends `ticks` as ISO 8601 without zone. With `trim`, zeros at the end of the fraction are left out as in
 /// `properties.Timestamp`; without it seven digits stand, as in the envelope's `time`.
 pub(crate) fn push_time(out: &mut Vec<u8>, ticks: i64, trim: bool) {
-    let (year, month, day) = civil_from_days(ticks.div_euclid(DAY));
+    let (year, month, day) = datetime::civil_from_days(ticks.div_euclid(DAY));
     let of_day = ticks.rem_euclid(DAY);
     let seconds = of_day / SECOND;
     let mut text = *b"0000-00-00T00:00:00.0000000";
@@ -101,18 +102,4 @@ fn digits(field: &mut [u8], mut value: i64) {
         *digit = b'0' + (value % 10) as u8;
         value /= 10;
     }
-}
-
-/// Year, month and day of a day number, by Howard Hinnant's `civil_from_days`
-/// (<https://howardhinnant.github.io/date_algorithms.html>).
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
