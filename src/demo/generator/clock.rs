@@ -4,9 +4,9 @@
 //! before. Events come at a rate that follows the working day, so that a file over a whole day has its hills and valleys.
 
 use chrono::{DateTime, Utc};
+use weir_contract::datetime;
 
 use super::dice::Dice;
-use weir_contract::datetime;
 
 /// Ticks of one second.
 pub(crate) const SECOND: i64 = 10_000_000;
