@@ -168,7 +168,6 @@ fn quoted(path: &Path) -> String {
 fn cost_table(summary: &Summary, span: TimeDelta) -> anyhow::Result<String> {
     let prices = Prices::embedded();
     let days = span.num_milliseconds().max(1) as f64 / 1000.0 / 86_400.0;
-    let lake = summary.sinks.get("lake");
     let mut table = Table::new(&[
         "table",
         "events",
@@ -179,44 +178,12 @@ fn cost_table(summary: &Summary, span: TimeDelta) -> anyhow::Result<String> {
         "$/month analytics",
         "$/month lake tier",
     ]);
-    let mut totals = (0, 0, 0, 0, 0.0, 0.0);
-    for (name, events) in events_per_target(summary) {
-        let written = lake.and_then(|tables| tables.get(&name));
-        let (rows, parquet) = written.map_or((0, 0), |written| (written.rows, written.bytes));
-        let billed = summary.billed_bytes.get(&name).copied().unwrap_or(0);
-        let per_day = billed as f64 / days;
-        let analytics = prices.dollars_per_month(Tier::Analytics, per_day);
-        let lake_tier = prices.dollars_per_month(Tier::Lake, per_day);
-        totals = (
-            totals.0 + events,
-            totals.1 + rows,
-            totals.2 + parquet,
-            totals.3 + billed,
-            totals.4 + analytics,
-            totals.5 + lake_tier,
-        );
-        table.row([
-            name,
-            count(events),
-            count(rows),
-            "0".to_owned(),
-            bytes(parquet),
-            if billed > 0 { bytes(billed) } else { "-".to_owned() },
-            dollars(analytics),
-            dollars(lake_tier),
-        ]);
+    let mut total = CostRow::default();
+    for (name, row) in cost_rows(summary, days, &prices) {
+        table.row(row.cells(&name));
+        total.add(&row);
     }
-    let refused: u64 = summary.dead_letters.values().sum();
-    table.row([
-        "total".to_owned(),
-        count(totals.0),
-        count(totals.1),
-        count(refused),
-        bytes(totals.2),
-        bytes(totals.3),
-        dollars(totals.4),
-        dollars(totals.5),
-    ]);
+    table.row(total.cells("total"));
     Ok(format!(
         "{}\nThe events cover {} minutes; a month at that rate, at list prices of {} ({}), before grants and \
          commitment tiers.\nBilled bytes follow Microsoft's published rule; this is an estimate, not an invoice.\n",
@@ -227,18 +194,73 @@ fn cost_table(summary: &Summary, span: TimeDelta) -> anyhow::Result<String> {
     ))
 }
 
-/// Raw events per table that they ended in: the mapping's target, or their own raw table.
-fn events_per_target(summary: &Summary) -> BTreeMap<String, u64> {
-    let mut events = BTreeMap::new();
+/// One table of the cost table.
+#[derive(Debug, Default)]
+struct CostRow {
+    events: u64,
+    rows: u64,
+    dead_letters: u64,
+    parquet_bytes: u64,
+    billed_bytes: u64,
+    analytics: f64,
+    lake_tier: f64,
+}
+
+impl CostRow {
+    fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.rows += other.rows;
+        self.dead_letters += other.dead_letters;
+        self.parquet_bytes += other.parquet_bytes;
+        self.billed_bytes += other.billed_bytes;
+        self.analytics += other.analytics;
+        self.lake_tier += other.lake_tier;
+    }
+
+    fn cells(&self, name: &str) -> [String; 8] {
+        // Rows that stay in the lake are not sent, so they have no price.
+        let or_dash = |text: String| if self.billed_bytes > 0 { text } else { "-".to_owned() };
+        [
+            name.to_owned(),
+            count(self.events),
+            count(self.rows),
+            count(self.dead_letters),
+            bytes(self.parquet_bytes),
+            or_dash(bytes(self.billed_bytes)),
+            or_dash(dollars(self.analytics)),
+            or_dash(dollars(self.lake_tier)),
+        ]
+    }
+}
+
+/// What each table got: events by the table that they ended in (the mapping's target, or their own raw table), rows
+/// and bytes by the lake, dead letters of the decoder and of the workspace, and the price of the rows at that rate.
+fn cost_rows(summary: &Summary, days: f64, prices: &Prices) -> BTreeMap<String, CostRow> {
+    let mut rows: BTreeMap<String, CostRow> = BTreeMap::new();
     for (table, raw) in &summary.raw_tables {
         for mapping in raw.mappings.values() {
-            *events.entry(mapping.target.clone()).or_default() += mapping.claimed;
+            rows.entry(mapping.target.clone()).or_default().events += mapping.claimed;
         }
         if raw.passed_through > 0 {
-            *events.entry(table.clone()).or_default() += raw.passed_through;
+            rows.entry(table.clone()).or_default().events += raw.passed_through;
         }
     }
-    events
+    for (table, letters) in &summary.dead_letters_by_table {
+        rows.entry(table.clone()).or_default().dead_letters += letters;
+    }
+    for (name, row) in &mut rows {
+        if let Some(written) = summary.sinks.get("lake").and_then(|tables| tables.get(name)) {
+            row.rows = written.rows;
+            row.parquet_bytes = written.bytes;
+        }
+        row.dead_letters +=
+            summary.sinks.values().filter_map(|tables| tables.get(name)).map(|t| t.refused).sum::<u64>();
+        row.billed_bytes = summary.billed_bytes.get(name).copied().unwrap_or(0);
+        let per_day = row.billed_bytes as f64 / days;
+        row.analytics = prices.dollars_per_month(Tier::Analytics, per_day);
+        row.lake_tier = prices.dollars_per_month(Tier::Lake, per_day);
+    }
+    rows
 }
 
 fn dollars(amount: f64) -> String {

@@ -22,11 +22,15 @@ pub(crate) enum SummaryFormat {
     Json,
 }
 
+/// Stands for the table of dead letters that tell none.
+pub(crate) const NO_TABLE: &str = "(not decodable)";
+
 /// Counts that the stages before the sinks make.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Totals {
     raw: BTreeMap<String, RawTotals>,
     dead_letters: BTreeMap<String, u64>,
+    dead_letters_by_table: BTreeMap<String, u64>,
     billed_bytes: BTreeMap<String, u64>,
     dropped_by_route: BTreeMap<String, u64>,
 }
@@ -69,6 +73,8 @@ impl Totals {
     pub(crate) fn count_dead_letters(&mut self, letters: &[DeadLetter]) {
         for letter in letters {
             *self.dead_letters.entry(letter.reason.to_owned()).or_default() += 1;
+            let table = letter.table.as_deref().unwrap_or(NO_TABLE);
+            *self.dead_letters_by_table.entry(table.to_owned()).or_default() += 1;
         }
     }
 
@@ -110,6 +116,7 @@ impl Totals {
         }
         let sums = [
             (&mut self.dead_letters, other.dead_letters),
+            (&mut self.dead_letters_by_table, other.dead_letters_by_table),
             (&mut self.billed_bytes, other.billed_bytes),
             (&mut self.dropped_by_route, other.dropped_by_route),
         ];
@@ -136,6 +143,8 @@ pub(crate) struct Summary {
     pub(crate) passed_through: u64,
     /// Per reason of the decoder.
     pub(crate) dead_letters: BTreeMap<String, u64>,
+    /// The same, per table that the record was on its way to; [`NO_TABLE`] where it could not be told.
+    pub(crate) dead_letters_by_table: BTreeMap<String, u64>,
     /// Rows dropped by a route with an empty list of sinks.
     pub(crate) dropped_by_route: BTreeMap<String, u64>,
     /// Per sink and table.
@@ -177,6 +186,7 @@ impl Summary {
             passed_through: totals.raw.values().map(|raw| raw.passed_through).sum(),
             raw_tables: totals.raw,
             dead_letters: totals.dead_letters,
+            dead_letters_by_table: totals.dead_letters_by_table,
             dropped_by_route: totals.dropped_by_route,
             sinks: written.collect(),
             billed_bytes: totals.billed_bytes,

@@ -26,11 +26,14 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// The Delta kernel tells of each snapshot that it reads, several per commit. Named in the user's filter, it tells again.
+const QUIET: &str = "buoyant_kernel=warn";
+
 /// Starts logging to standard error. A filter that cannot be parsed falls back to `info` and says so.
 pub(crate) fn start_logging(args: &LogArgs) {
-    let (filter, fault) = match EnvFilter::try_new(&args.log) {
+    let (filter, fault) = match EnvFilter::try_new(format!("{QUIET},{}", args.log)) {
         Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("info"), Some(error)),
+        Err(error) => (EnvFilter::new(format!("{QUIET},info")), Some(error)),
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
