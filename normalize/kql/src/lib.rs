@@ -26,6 +26,8 @@ mod text;
 
 pub use binder::{Mode, compile, compile_filter};
 pub use diagnostic::{Diagnostic, Severity, Span};
+pub use functions::aggregates::aggregates;
 pub use functions::{FunctionDoc, reference};
 pub use program::{EvalError, Filter, Program};
+pub use syntax::format::format;
 pub use syntax::{MAX_DEPTH, MAX_QUERY_BYTES};

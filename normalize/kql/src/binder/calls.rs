@@ -387,13 +387,13 @@ impl Binder<'_> {
         let mut first = first;
         for param in &definition.params {
             let named = args.iter().find(|arg| arg.name.as_deref() == Some(&*param.name.text));
-            let binding = if let (ParamType::Table, Some(table)) = (param.ty, first.take_if(|_| named.is_none())) {
+            let binding = if let (ParamType::Table(_), Some(table)) = (&param.ty, first.take_if(|_| named.is_none())) {
                 Binding::Table(Rc::new(table))
             } else if let Some(arg) = named.or_else(|| positional.next()) {
-                match (self.item(&arg.value, context)?, param.ty) {
-                    (Item::Table(relation), ParamType::Table) => Binding::Table(Rc::new(relation)),
-                    (Item::Scalar(node), ParamType::Scalar(ty)) => Binding::Scalar(self.graph.convert(node, ty)),
-                    (Item::Scalar(_), ParamType::Table) => {
+                match (self.item(&arg.value, context)?, &param.ty) {
+                    (Item::Table(relation), ParamType::Table(_)) => Binding::Table(Rc::new(relation)),
+                    (Item::Scalar(node), ParamType::Scalar(ty)) => Binding::Scalar(self.graph.convert(node, *ty)),
+                    (Item::Scalar(_), ParamType::Table(_)) => {
                         return Err(Diagnostic::error(
                             arg.value.span.clone(),
                             format!("parameter `{}` is a table", param.name.text),
@@ -408,9 +408,9 @@ impl Binder<'_> {
                 }
             } else if let Some(default) = &param.default {
                 let node = self.expr(default, Context { relation: None, scope })?;
-                let ty = match param.ty {
-                    ParamType::Scalar(ty) => ty,
-                    ParamType::Table => self.graph.ty(node),
+                let ty = match &param.ty {
+                    ParamType::Scalar(ty) => *ty,
+                    ParamType::Table(_) => self.graph.ty(node),
                 };
                 Binding::Scalar(self.graph.convert(node, ty))
             } else {
@@ -432,7 +432,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn query(&mut self, query: &Query, scope: &Rc<Scope>) -> Bound<Item> {
-        let scope = self.lets(&query.lets, scope)?;
+        let scope = self.statements(&query.statements, scope)?;
         self.item(&query.body, Context { relation: None, scope: &scope })
     }
 

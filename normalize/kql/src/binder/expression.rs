@@ -47,7 +47,12 @@ impl Binder<'_> {
                 Ok(self.graph.path(base, Segment::Key(name.clone())))
             }
             ExprKind::Index(base, index) => self.index(base, index, context),
-            ExprKind::Call(name, args) => self.call(name, args, &expr.span, context),
+            ExprKind::Call(name, args) => {
+                if let Some((_, node)) = self.gathered.iter().find(|(span, _)| *span == expr.span) {
+                    return Ok(*node);
+                }
+                self.call(name, args, &expr.span, context)
+            }
             ExprKind::Negate(inner) => {
                 let inner_node = self.expr(inner, context)?;
                 let zero = match self.graph.ty(inner_node) {
@@ -73,13 +78,22 @@ impl Binder<'_> {
                 let inside = self.graph.builtin("and", vec![above, below]);
                 Ok(if *negated { self.graph.builtin("not", vec![inside]) } else { inside })
             }
+            ExprKind::Method(base, name, _) => Err(Diagnostic::error(
+                base.span.start..name.span.end,
+                "only the service knows its clusters and databases",
+            )
+            .with_help("name the table alone")),
+            ExprKind::Missing => Err(Diagnostic::error(expr.span.clone(), "expected an expression")),
             ExprKind::Star => Err(Diagnostic::error(expr.span.clone(), "`*` stands for no value here")),
             ExprKind::TypeOf(_) => Err(Diagnostic::error(expr.span.clone(), "a type stands for no value here")),
             ExprKind::Pipe(..)
             | ExprKind::Datatable(..)
             | ExprKind::Print(_)
             | ExprKind::Range(..)
-            | ExprKind::Union(_) => Err(Diagnostic::error(expr.span.clone(), "expected a value, found a table")
+            | ExprKind::Union(_)
+            | ExprKind::Source(_)
+            | ExprKind::External(_)
+            | ExprKind::Wildcard(_) => Err(Diagnostic::error(expr.span.clone(), "expected a value, found a table")
                 .with_help("`toscalar(…)` takes the first value of a table")),
         }
     }

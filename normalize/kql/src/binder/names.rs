@@ -16,16 +16,21 @@ pub(super) fn implied(expr: &Expr) -> Option<String> {
             _ => None,
         },
         ExprKind::Call(name, args) => match (name.text.as_str(), args.as_slice()) {
-            (
-                "tostring" | "toint" | "tolong" | "toreal" | "todouble" | "todatetime" | "totimespan" | "tobool"
-                | "toguid" | "todynamic" | "parse_json",
-                [Arg { name: None, value }],
-            ) => implied(value),
+            (function, [Arg { name: None, value }]) if passes_through(function) => implied(value),
             ("bin" | "floor", [Arg { name: None, value }, _]) => implied(value),
             _ => None,
         },
         _ => None,
     }
+}
+
+/// Whether the result of a function is called as its argument is.
+pub(super) fn passes_through(function: &str) -> bool {
+    matches!(
+        function,
+        "tostring" | "toint" | "tolong" | "toreal" | "todouble" | "todatetime" | "totimespan" | "tobool" | "toguid"
+            | "todynamic" | "parse_json"
+    )
 }
 
 /// `name`, or `name1`, `name2`… if it is taken.

@@ -14,38 +14,72 @@ use crate::diagnostic::{Diagnostic, Span, nearest};
 use crate::program::constant_columns;
 use crate::program::graph::{Domain, NodeId};
 use crate::scalar::Scalar;
-use crate::syntax::ast::{Arg, Assignment, Expr, ExprKind, Let, LetValue, Name, Union};
+use crate::syntax::ast::{
+    Arg, Assignment, Expr, ExprKind, Let, LetValue, Name, Operator, OperatorKind, Param, ParamType, Statement, Union,
+};
 
 /// Most rows of a `range` at compile time.
 const MAX_RANGE_ROWS: i64 = 100_000;
 
 impl Binder<'_> {
     /// Binds statements one after the other; each sees those before it.
-    pub(super) fn lets(&mut self, lets: &[Let], scope: &Rc<Scope>) -> Bound<Rc<Scope>> {
-        if let Some(extra) = lets.get(MAX_LETS) {
-            return Err(Diagnostic::error(extra.name.span.clone(), format!("more than {MAX_LETS} `let` statements")));
-        }
+    pub(super) fn statements(&mut self, statements: &[Statement], scope: &Rc<Scope>) -> Bound<Rc<Scope>> {
         let mut scope = Rc::clone(scope);
-        for statement in lets {
-            let binding = match &statement.value {
-                LetValue::Function(definition) => Binding::Function(Rc::clone(definition), Rc::clone(&scope)),
-                LetValue::Expr(expr) => {
-                    // `let f = g;` names a function anew.
-                    let alias = match &expr.kind {
-                        ExprKind::Name(name) => scope.get(name).filter(|b| matches!(b, Binding::Function(..))),
-                        _ => None,
-                    };
-                    match alias {
-                        Some(function) => function,
-                        None => self.item(expr, Context { relation: None, scope: &scope })?.into_binding(),
-                    }
+        for (number, statement) in statements.iter().enumerate() {
+            let (name, binding) = match statement {
+                Statement::Let(Let { name, .. }) if number >= MAX_LETS => {
+                    let message = format!("more than {MAX_LETS} `let` statements");
+                    return Err(Diagnostic::error(name.span.clone(), message));
+                }
+                Statement::Let(Let { name, value }) => (name, self.let_value(value, &scope)?),
+                Statement::Set(..) => continue,
+                Statement::Declare(params) => {
+                    scope = self.declared(params, &scope)?;
+                    continue;
+                }
+                Statement::Result(expr) => {
+                    return Err(Diagnostic::error(expr.span.clone(), "a query at ingest has one result")
+                        .with_help("name the table with `let`, or remove it"));
+                }
+                Statement::Other(name) => {
+                    return Err(Diagnostic::error(name.span.clone(), "this statement means nothing at ingest")
+                        .with_help("only the service knows its databases; remove it"));
                 }
             };
             let inner = Scope::inside(&scope, false);
-            inner.insert(&statement.name.text, binding);
+            inner.insert(&name.text, binding);
             scope = inner;
         }
         Ok(scope)
+    }
+
+    fn let_value(&mut self, value: &LetValue, scope: &Rc<Scope>) -> Bound<Binding> {
+        let expr = match value {
+            LetValue::Function(definition) => {
+                return Ok(Binding::Function(Rc::clone(definition), Rc::clone(scope)));
+            }
+            LetValue::Expr(expr) => expr,
+        };
+        // `let f = g;` names a function anew.
+        if let ExprKind::Name(name) = &expr.kind
+            && let Some(function @ Binding::Function(..)) = scope.get(name)
+        {
+            return Ok(function);
+        }
+        Ok(self.item(expr, Context { relation: None, scope })?.into_binding())
+    }
+
+    /// Query parameters: their defaults, as nobody hands values over at ingest.
+    fn declared(&mut self, params: &[Param], scope: &Rc<Scope>) -> Bound<Rc<Scope>> {
+        let inner = Scope::inside(scope, false);
+        for param in params {
+            let (Some(default), ParamType::Scalar(ty)) = (&param.default, &param.ty) else {
+                return Err(Diagnostic::error(param.name.span.clone(), "a query parameter needs a default at ingest"));
+            };
+            let node = self.expr(default, Context { relation: None, scope })?;
+            inner.insert(&param.name.text, Binding::Scalar(self.graph.convert(node, *ty)));
+        }
+        Ok(inner)
     }
 
     pub(super) fn table(&mut self, expr: &Expr, context: Context<'_>) -> Bound<Relation> {
@@ -56,7 +90,7 @@ impl Binder<'_> {
     pub(super) fn item(&mut self, expr: &Expr, context: Context<'_>) -> Bound<Item> {
         match &expr.kind {
             ExprKind::Pipe(source, operators) => {
-                let relation = self.table(source, context)?;
+                let relation = self.table(source, Context { relation: None, ..context })?;
                 Ok(Item::Table(self.operators(relation, operators, context.scope)?))
             }
             ExprKind::Name(name) => {
@@ -138,7 +172,7 @@ impl Binder<'_> {
             cells[position % columns.len()].push(scalar.to_array());
         }
         let domain = self.graph.domain(Domain::Rows(rows));
-        let mut relation = Relation { domain, columns: Vec::new() };
+        let mut relation = Relation::new(domain);
         for ((name, ty), cells) in columns.iter().zip(cells) {
             let cells: Vec<&dyn arrow::array::Array> = cells.iter().map(AsRef::as_ref).collect();
             let array = if cells.is_empty() {
@@ -154,7 +188,7 @@ impl Binder<'_> {
 
     fn print(&mut self, assignments: &[Assignment], context: Context<'_>) -> Bound<Relation> {
         let domain = self.graph.domain(Domain::Rows(1));
-        let mut relation = Relation { domain, columns: Vec::new() };
+        let mut relation = Relation::new(domain);
         for (number, assignment) in assignments.iter().enumerate() {
             let node = self.expr(&assignment.value, Context { relation: None, scope: context.scope })?;
             let name = match &assignment.name {
@@ -214,7 +248,7 @@ impl Binder<'_> {
         };
         let node = self.graph.column(array, ty);
         let domain = self.graph.domain(Domain::Rows(count as usize));
-        Ok(Relation { domain, columns: vec![BoundColumn { name: name.text.as_str().into(), node }] })
+        Ok(Relation { columns: vec![BoundColumn { name: name.text.as_str().into(), node }], ..Relation::new(domain) })
     }
 
     /// `union`: rows of all branches, columns by name. Same names of different types become `name_type`.
@@ -225,11 +259,19 @@ impl Binder<'_> {
         span: &Span,
         context: Context<'_>,
     ) -> Bound<Relation> {
+        if first.as_ref().is_some_and(|relation| relation.applied.is_some()) {
+            return Err(Diagnostic::error(span.clone(), "`union` cannot run inside `mv-apply`"));
+        }
         let mut branches: Vec<(String, Relation)> = Vec::new();
         branches.extend(first.map(|relation| ("union_arg0".to_owned(), relation)));
         for table in &union.tables {
             let label = match &table.kind {
                 ExprKind::Name(name) => name.clone(),
+                // `… | as name`
+                ExprKind::Pipe(_, operators) => match operators.last() {
+                    Some(Operator { kind: OperatorKind::As(name), .. }) => name.text.clone(),
+                    _ => format!("union_arg{}", branches.len()),
+                },
                 _ => format!("union_arg{}", branches.len()),
             };
             match self.table(table, Context { relation: None, scope: context.scope }) {
@@ -266,7 +308,7 @@ impl Binder<'_> {
             }
         }
         let domain = self.graph.domain(Domain::Union(branches.iter().map(|branch| branch.domain).collect()));
-        let mut relation = Relation { domain, columns: Vec::new() };
+        let mut relation = Relation::new(domain);
         for (name, ty) in &wanted {
             let nodes: Vec<NodeId> = branches
                 .iter()
