@@ -15,16 +15,19 @@
 //! ```
 
 mod binder;
+mod catalog;
 mod convert;
 mod diagnostic;
 mod functions;
 mod json;
 mod program;
 mod scalar;
+mod stored;
 mod syntax;
 mod text;
 
-pub use binder::{Mode, compile, compile_filter};
+pub use binder::{Mode, compile, compile_filter, compile_with};
+pub use catalog::Catalog;
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use functions::aggregates::aggregates;
 pub use functions::{FunctionDoc, reference};

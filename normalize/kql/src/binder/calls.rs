@@ -52,11 +52,18 @@ impl Binder<'_> {
             _ => {}
         }
         let Some(function) = functions::find(&name.text).filter(|_| is_callable(&name.text)) else {
+            if let Some(definition) = self.stored(&name.text) {
+                return self.expand_stored(&definition, None, args, span, context)?.into_scalar(span);
+            }
+            if crate::functions::aggregates::find(&name.text).is_some() {
+                let message = format!("the aggregate `{}` stands only in `summarize`", name.text);
+                return Err(Diagnostic::error(name.span.clone(), message));
+            }
             let visible = context.scope.visible();
             let mut error = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
             error.help = nearest(
                 &name.text,
-                functions::names().map(|name| name as &str).chain(visible.iter().map(String::as_str)),
+                functions::names().map(|name| name as &str).chain(self.catalog.names()).chain(visible.iter().map(String::as_str)),
             );
             return Err(error);
         };
@@ -367,6 +374,34 @@ impl Binder<'_> {
         Ok(self.graph.builtin(if ignore_empty { "pack_nonempty" } else { "bag_pack" }, pairs))
     }
 
+    /// The stored function called `name`.
+    pub(super) fn stored(&mut self, name: &str) -> Option<Rc<FunctionDef>> {
+        if let Some(known) = self.stored.get(name) {
+            return known.clone();
+        }
+        let found = self.catalog.find_function(name).map(Rc::new);
+        self.stored.insert(name.to_owned(), found.clone());
+        found
+    }
+
+    /// A call of a stored function. What is wrong inside it is reported at the call.
+    pub(super) fn expand_stored(
+        &mut self,
+        definition: &Rc<FunctionDef>,
+        first: Option<Relation>,
+        args: &[Arg],
+        span: &Span,
+        context: Context<'_>,
+    ) -> Bound<Item> {
+        let scope = Rc::clone(context.scope);
+        let (errors, warnings) = (self.errors.len(), self.warnings.len());
+        let result = self.expand(definition, &scope, first, args, span, context);
+        for inside in self.errors[errors..].iter_mut().chain(&mut self.warnings[warnings..]) {
+            inside.span = span.clone();
+        }
+        result.map_err(|error| Diagnostic { span: span.clone(), ..error })
+    }
+
     /// A call of a `let` function: its body bound with the arguments in place of the parameters. `first` is the table
     /// that `invoke` hands over.
     pub(super) fn expand(
@@ -426,7 +461,10 @@ impl Binder<'_> {
             return Err(Diagnostic::error(at.clone(), "the function has no such parameter"));
         }
         self.call_depth += 1;
+        // The spans of the body are those of another place, perhaps of another text.
+        let gathered = std::mem::take(&mut self.gathered);
         let body = self.query(&definition.body, &inner);
+        self.gathered = gathered;
         self.call_depth -= 1;
         body
     }

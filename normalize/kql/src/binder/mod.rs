@@ -19,6 +19,7 @@ use ahash::AHashMap;
 use weir_contract::schema::{ColumnType, TableSchema};
 
 use self::scope::{Binding, Scope};
+use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::program::graph::{DomainId, Graph, INPUT, NodeId};
 use crate::program::{Filter, Program};
@@ -108,12 +109,13 @@ struct Binder<'t> {
     is_filter: bool,
     /// In a `summarize`: the results of its aggregate calls, by where they stand.
     gathered: Vec<(Span, NodeId)>,
-    /// Stored functions that were read.
-    stored: AHashMap<String, Rc<FunctionDef>>,
+    catalog: &'t Catalog,
+    /// Stored functions that were looked for, and what was found.
+    stored: AHashMap<String, Option<Rc<FunctionDef>>>,
 }
 
 impl<'t> Binder<'t> {
-    fn new(table: &'t TableSchema, mode: Mode, is_filter: bool) -> Self {
+    fn new(table: &'t TableSchema, mode: Mode, is_filter: bool, catalog: &'t Catalog) -> Self {
         Self {
             graph: Graph::new(),
             table,
@@ -125,6 +127,7 @@ impl<'t> Binder<'t> {
             conjunction: None,
             is_filter,
             gathered: Vec::new(),
+            catalog,
             stored: AHashMap::new(),
         }
     }
@@ -189,8 +192,18 @@ impl<'t> Binder<'t> {
 /// Its input is called as `table` is, or `source`; columns are those of `table`. Errors come with spans into `query`,
 /// several at once where the binder can go on after one.
 pub fn compile(query: &str, table: &TableSchema, mode: Mode) -> Result<Program, Vec<Diagnostic>> {
+    compile_with(query, table, mode, &Catalog::default())
+}
+
+/// As [`compile`], with stored functions and watchlists of the host.
+pub fn compile_with(
+    query: &str,
+    table: &TableSchema,
+    mode: Mode,
+    catalog: &Catalog,
+) -> Result<Program, Vec<Diagnostic>> {
     let tree = parser::parse(query)?;
-    let mut binder = Binder::new(table, mode, false);
+    let mut binder = Binder::new(table, mode, false, catalog);
     let scope = Scope::root();
     let relation = binder.query(&tree, &scope).and_then(|bound| bound.into_table(&tree.body.span));
     match relation {
@@ -207,7 +220,8 @@ pub fn compile(query: &str, table: &TableSchema, mode: Mode) -> Result<Program, 
 /// a bare boolean expression over the columns of `table`.
 pub fn compile_filter(query: &str, table: &TableSchema, mode: Mode) -> Result<Filter, Vec<Diagnostic>> {
     let tree = parser::parse(query)?;
-    let mut binder = Binder::new(table, mode, true);
+    let catalog = Catalog::default();
+    let mut binder = Binder::new(table, mode, true, &catalog);
     match binder.filter(&tree) {
         Ok(mask) => {
             let binder = binder.finish(None)?;

@@ -116,11 +116,20 @@ impl Binder<'_> {
             OperatorKind::ParseKv(spec) => self.parse_kv(relation, spec, scope),
             OperatorKind::Expand(spec) => self.mv_expand(relation, spec, scope),
             OperatorKind::Invoke(name, args) => {
-                let Some(Binding::Function(definition, inner)) = scope.get(&name.text) else {
-                    return Err(Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text)));
-                };
                 // The arguments may not name columns: the function is called on the whole table.
                 let context = Context { relation: None, scope };
+                let Some(Binding::Function(definition, inner)) = scope.get(&name.text) else {
+                    if let Some(definition) = self.stored(&name.text) {
+                        return self
+                            .expand_stored(&definition, Some(relation), args, &operator.span, context)?
+                            .into_table(&operator.span);
+                    }
+                    let mut error =
+                        Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
+                    let visible = scope.visible();
+                    error.help = nearest(&name.text, self.catalog.names().chain(visible.iter().map(String::as_str)));
+                    return Err(error);
+                };
                 self.expand(&definition, &inner, Some(relation), args, &operator.span, context)?
                     .into_table(&operator.span)
             }

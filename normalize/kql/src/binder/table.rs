@@ -11,6 +11,7 @@ use super::expression::Context;
 use super::scope::{Binding, Scope};
 use super::{Binder, Bound, BoundColumn, Item, MAX_LETS, Relation, names};
 use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::functions;
 use crate::program::constant_columns;
 use crate::program::graph::{Domain, NodeId};
 use crate::scalar::Scalar;
@@ -145,7 +146,13 @@ impl Binder<'_> {
         if let Some(Binding::Function(definition, scope)) = context.scope.get(&name.text) {
             return self.expand(&definition, &scope, None, args, &expr.span, context);
         }
+        if functions::find(&name.text).is_none()
+            && let Some(definition) = self.stored(&name.text)
+        {
+            return self.expand_stored(&definition, None, args, &expr.span, context);
+        }
         match (name.text.as_str(), args) {
+            ("_GetWatchlist", [alias, ..]) => self.watchlist(alias, context).map(Item::Table),
             ("materialize", [table]) => self.item(&table.value, context),
             ("table", [table]) => {
                 let node = self.expr(&table.value, context)?;
@@ -157,6 +164,32 @@ impl Binder<'_> {
             }
             _ => Ok(Item::Scalar(self.expr(expr, context)?)),
         }
+    }
+
+    /// A table that the host knows. One that it does not know is empty, with a complaint.
+    fn watchlist(&mut self, alias: &Arg, context: Context<'_>) -> Bound<Relation> {
+        let node = self.expr(&alias.value, context)?;
+        let Some(name) = self.graph.constant(node).and_then(Scalar::as_str).map(str::to_owned) else {
+            return Err(Diagnostic::error(alias.value.span.clone(), "a watchlist's alias must be constant"));
+        };
+        let Some(rows) = self.catalog.find_watchlist(&name) else {
+            let error = Diagnostic::error(alias.value.span.clone(), format!("unknown watchlist `{name}`"))
+                .with_help("without it, nothing is on the list");
+            self.complain(error)?;
+            let domain = self.graph.domain(Domain::Rows(0));
+            return Ok(Relation::new(domain));
+        };
+        let domain = self.graph.domain(Domain::Rows(rows.num_rows()));
+        let mut relation = Relation::new(domain);
+        for (field, array) in rows.schema().fields().iter().zip(rows.columns()) {
+            let Some(ty) = ColumnType::of_field(field) else { continue };
+            let array = arrow::compute::cast(array, &ty.arrow()).map_err(|error| {
+                Diagnostic::error(alias.value.span.clone(), format!("cannot read the watchlist: {error}"))
+            })?;
+            let node = self.graph.column(array, ty);
+            relation.columns.push(BoundColumn { name: field.name().as_str().into(), node });
+        }
+        Ok(relation)
     }
 
     fn datatable(&mut self, columns: &[(Name, ColumnType)], values: &[Expr], context: Context<'_>) -> Bound<Relation> {

@@ -116,10 +116,6 @@ pub(crate) fn find(name: &str) -> Option<&'static Aggregate> {
     AGGREGATES.iter().find(|aggregate| aggregate.name == name)
 }
 
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    AGGREGATES.iter().map(|aggregate| aggregate.name)
-}
-
 /// The reference of all aggregates.
 pub fn aggregates() -> Vec<FunctionDoc> {
     let docs = AGGREGATES.iter();
