@@ -17,6 +17,7 @@
 mod binder;
 mod catalog;
 mod convert;
+mod dcr;
 mod diagnostic;
 mod functions;
 mod json;
@@ -28,6 +29,7 @@ mod text;
 
 pub use binder::{Mode, compile, compile_filter, compile_with};
 pub use catalog::Catalog;
+pub use dcr::dcr_strict;
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use functions::aggregates::aggregates;
 pub use functions::{FunctionDoc, reference};

@@ -19,8 +19,19 @@ pub(crate) mod parser;
 #[cfg(test)]
 mod tests;
 
+use crate::diagnostic::Span;
+use crate::scalar::Scalar;
+
 /// Longest query that is read, in bytes.
 pub const MAX_QUERY_BYTES: usize = 1 << 20;
 
 /// Deepest nesting of expressions and pipelines: what a stack of 2 MiB holds with room to spare.
 pub const MAX_DEPTH: usize = 100;
+
+/// The numbers, times and typed literals of a text, with their places.
+pub(crate) fn literal_tokens(source: &str) -> impl Iterator<Item = (Span, Scalar)> {
+    lexer::lex(source).tokens.into_iter().filter_map(|token| match token.kind {
+        lexer::TokenKind::Literal(scalar) => Some((token.span, scalar)),
+        _ => None,
+    })
+}
