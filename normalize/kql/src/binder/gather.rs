@@ -207,16 +207,26 @@ impl Binder<'_> {
         let origin_number = apply.expand.columns.len() + 1;
         let origin =
             self.graph.field(Op::Unnested(origin_number), origin_number, selection, ColumnType::Long, domain);
+        // An element's name hides the column of that name, for good.
+        let names: Vec<Arc<str>> = relation.columns.iter().map(|column| Arc::clone(&column.name)).collect();
+        let mut relation = relation;
+        relation.columns.retain(|column| !expanded.iter().any(|other| other.name == column.name));
         let outside = Rc::new(relation);
         let carried = Rc::new(self.carried(&outside, selection, domain));
         let inner = Relation { domain, columns: expanded, applied: Some(Applied { origin, outside, carried }) };
         let inner = self.operators(inner, &apply.body, scope)?;
         let Some(applied) = inner.applied else { unreachable!("the operators of `mv-apply` keep the rows outside") };
-        let mut result = (*applied.carried).clone();
+        let mut result = Relation { columns: Vec::new(), ..(*applied.carried).clone() };
+        result.domain = inner.domain;
+        for name in names {
+            let own = inner.columns.iter().find(|column| column.name == name).map(|column| column.node);
+            if let Some(node) = own.or_else(|| applied.carried.column(&name)) {
+                result.columns.push(BoundColumn { name, node });
+            }
+        }
         for column in &inner.columns {
             result.set(&column.name, column.node);
         }
-        result.domain = inner.domain;
         Ok(result)
     }
 
