@@ -14,7 +14,7 @@ use weir_contract::schema::TableSchema;
 use weir_kql::{Mode, compile};
 
 /// How many of the 144 cases pass today; more is welcome, fewer is a fault.
-const FLOOR: usize = 95;
+const FLOOR: usize = 115;
 
 #[derive(serde::Deserialize)]
 struct Case {
@@ -76,6 +76,9 @@ fn run(case: &Case) -> Result<(), String> {
 
 fn same(found: &str, wanted: &str, ty: &str) -> bool {
     let (found, wanted) = (found.trim(), wanted.trim());
+    // Some pages write a null as `null`, and the infinite as `∞`.
+    let wanted = if wanted == "null" && ty != "string" && ty != "dynamic" { "" } else { wanted };
+    let wanted = &wanted.replace('∞', "inf");
     match ty {
         "bool" => {
             let truth = |text: &str| matches!(text.to_lowercase().as_str(), "true" | "1");
@@ -85,7 +88,7 @@ fn same(found: &str, wanted: &str, ty: &str) -> bool {
             (Ok(found), Ok(wanted)) => {
                 (found - wanted).abs() <= 1e-6 * wanted.abs() || found == wanted || (found.is_nan() && wanted.is_nan())
             }
-            _ => found == wanted,
+            _ => found == *wanted,
         },
         "datetime" => {
             let time = |text: &str| {
@@ -98,7 +101,7 @@ fn same(found: &str, wanted: &str, ty: &str) -> bool {
         "dynamic" => {
             let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
             match (json(found), json(wanted)) {
-                (Some(serde_json::Value::String(found)), _) if found == wanted => true,
+                (Some(serde_json::Value::String(found)), _) if found == *wanted => true,
                 (Some(found), Some(wanted)) => same_json(&found, &wanted),
                 _ => found == wanted,
             }

@@ -206,6 +206,8 @@ impl Binder<'_> {
                 (Some(a), b) if a == b => a,
                 (Some(Int | Long), Int | Long) => Long,
                 (Some(Int | Long | Real), Int | Long | Real) => Real,
+                // Beside a dynamic branch of a condition, the other one's type counts.
+                (Some(Dynamic), other) | (Some(other), Dynamic) if matches!(name, "case" | "iff" | "iif") => other,
                 (Some(Dynamic), _) | (Some(_), Dynamic) => Dynamic,
                 (Some(String), _) if self.is_missing(nodes, places, String) => ty,
                 (Some(other), String)
@@ -214,6 +216,8 @@ impl Binder<'_> {
                 {
                     other
                 }
+                // The branches of a condition may differ: the result is dynamic.
+                (Some(_), _) if matches!(name, "case" | "iff" | "iif") && self.mode == super::Mode::Strict => Dynamic,
                 (Some(a), b) => {
                     return Err(Diagnostic::error(
                         span.clone(),

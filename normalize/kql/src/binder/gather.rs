@@ -135,7 +135,7 @@ impl Binder<'_> {
             let name = match (&assignment.name, implied_by_aggregate(&assignment.value)) {
                 (Some(name), _) => name.text.clone(),
                 (None, Some(name)) => names::unique(&name, &result.columns),
-                (None, None) => names::unnamed(&result.columns),
+                (None, None) => names::unnamed(&relation.columns, &result.columns),
             };
             result.columns.push(BoundColumn { name: name.into(), node });
         }
@@ -207,10 +207,15 @@ impl Binder<'_> {
         let origin_number = apply.expand.columns.len() + 1;
         let origin =
             self.graph.field(Op::Unnested(origin_number), origin_number, selection, ColumnType::Long, domain);
-        // An element's name hides the column of that name, for good.
+        // `mv-apply a on …` puts the elements in the column's place, for good.
         let names: Vec<Arc<str>> = relation.columns.iter().map(|column| Arc::clone(&column.name)).collect();
         let mut relation = relation;
-        relation.columns.retain(|column| !expanded.iter().any(|other| other.name == column.name));
+        let in_place = |name: &str| {
+            apply.expand.columns.iter().any(|(assignment, _)| {
+                assignment.name.is_none() && matches!(&assignment.value.kind, ExprKind::Name(other) if other == name)
+            })
+        };
+        relation.columns.retain(|column| !in_place(&column.name));
         let outside = Rc::new(relation);
         let carried = Rc::new(self.carried(&outside, selection, domain));
         let inner = Relation { domain, columns: expanded, applied: Some(Applied { origin, outside, carried }) };

@@ -17,7 +17,7 @@ use crate::program::parse_kv::KvPattern;
 use crate::program::unnest::UnnestSpec;
 use crate::scalar::Scalar;
 use crate::syntax::ast::{
-    Assignment, Expand, Expr, Name, Operator, OperatorKind, ParseKv, ParsePart, ParseSpec, Pattern,
+    Assignment, Expand, Expr, ExprKind, Name, Operator, OperatorKind, ParseKv, ParsePart, ParseSpec, Pattern,
 };
 
 impl Binder<'_> {
@@ -184,16 +184,20 @@ impl Binder<'_> {
 
     fn extend(&mut self, relation: Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
         let mut result = relation.clone();
+        let mut declared: Vec<String> = Vec::new();
         for assignment in assignments {
             // All assignments see the operator's input, never each other.
             let node = self.value(assignment, &relation, scope);
             let name = match &assignment.name {
                 Some(name) => name.text.clone(),
+                // A name that follows from the expression replaces a column, once.
                 None => match names::implied(&assignment.value) {
-                    Some(name) => names::unique(&name, &result.columns),
-                    None => names::unnamed(&result.columns),
+                    Some(name) if declared.contains(&name) => names::unique(&name, &result.columns),
+                    Some(name) => name,
+                    None => names::unnamed(&relation.columns, &result.columns),
                 },
             };
+            declared.push(name.clone());
             result.set(&name, node);
         }
         result
@@ -211,9 +215,14 @@ impl Binder<'_> {
                     }
                     name.text.clone()
                 }
-                None => match names::implied(&assignment.value) {
-                    Some(name) => names::unique(&name, &result.columns),
-                    None => names::unnamed(&result.columns),
+                None => match (&assignment.value.kind, names::implied(&assignment.value)) {
+                    (ExprKind::Name(name), _) if result.columns.iter().any(|column| *column.name == **name) => {
+                        let message = format!("`{name}` is projected twice");
+                        self.errors.push(Diagnostic::error(assignment.value.span.clone(), message));
+                        continue;
+                    }
+                    (_, Some(name)) => names::unique(&name, &result.columns),
+                    (_, None) => names::unnamed(&relation.columns, &result.columns),
                 },
             };
             result.columns.push(BoundColumn { name: name.into(), node });
@@ -383,7 +392,7 @@ impl Binder<'_> {
             }
             let name = match &assignment.name {
                 Some(name) => name.text.clone(),
-                None => names::implied(&assignment.value).unwrap_or_else(|| names::unnamed(&relation.columns)),
+                None => names::implied(&assignment.value).unwrap_or_else(|| names::unnamed(&[], &relation.columns)),
             };
             nodes.push(node);
             outputs.push((name, ty.unwrap_or(ColumnType::Dynamic)));

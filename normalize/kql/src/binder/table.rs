@@ -335,9 +335,12 @@ impl Binder<'_> {
             for column in &branch.columns {
                 let key = (Arc::clone(&column.name), self.graph.ty(column.node));
                 let everywhere = branches.iter().all(|branch| branch.column(&column.name).is_some());
-                if !wanted.contains(&key) && (everywhere || !union.inner) {
-                    wanted.push(key);
+                if wanted.contains(&key) || !(everywhere || !union.inner) {
+                    continue;
                 }
+                // Columns of one name stand together.
+                let place = wanted.iter().rposition(|(name, _)| *name == key.0).map_or(wanted.len(), |last| last + 1);
+                wanted.insert(place, key);
             }
         }
         let domain = self.graph.domain(Domain::Union(branches.iter().map(|branch| branch.domain).collect()));

@@ -290,6 +290,21 @@ fn list(kind: Kind, values: &[Scalar], limit: Option<f64>) -> Scalar {
     let mut seen: AHashSet<std::string::String> = AHashSet::new();
     let mut out = std::string::String::from("[");
     let mut count = 0;
+    // A set of arrays is the set of their elements.
+    let mut elements = Vec::new();
+    let values = if kind == Kind::Set && values.iter().any(|value| matches!(value, Scalar::Dynamic(_))) {
+        for value in values {
+            let Scalar::Dynamic(array) = value else { continue };
+            let start = elements.len();
+            if json::elements(array, |item| elements.push(Scalar::Dynamic(item.into()))).is_none() {
+                elements.truncate(start);
+                elements.push(value.clone());
+            }
+        }
+        &elements[..]
+    } else {
+        values
+    };
     for value in values {
         if count >= limit {
             break;

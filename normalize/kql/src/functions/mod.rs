@@ -19,10 +19,12 @@ mod math;
 mod network;
 pub(crate) mod prepared;
 pub(crate) mod regexes;
+mod sequence;
 mod term;
 mod text;
 mod text_match;
 mod url;
+mod xxhash;
 
 use std::sync::OnceLock;
 
@@ -194,11 +196,13 @@ fn registry() -> &'static Registry {
             ("terms", term::FUNCTIONS),
             ("regular expressions", regexes::FUNCTIONS),
             ("dynamic arrays", arrays::FUNCTIONS),
+            ("dynamic arrays", sequence::FUNCTIONS),
             ("dynamic bags", bags::FUNCTIONS),
             ("date and time", datetime::FUNCTIONS),
             ("mathematics", math::FUNCTIONS),
             ("bits", bits::FUNCTIONS),
             ("encoding and hashes", encoding::FUNCTIONS),
+            ("encoding and hashes", xxhash::FUNCTIONS),
             ("network addresses", network::FUNCTIONS),
             ("urls and paths", url::FUNCTIONS),
         ];
