@@ -7,7 +7,9 @@
 
 use crate::diagnostic::{Diagnostic, Span, nearest};
 use crate::scalar::Scalar;
-use crate::syntax::ast::{Expr, ExprKind, LetValue, Operator, OperatorKind, ParamType, ParseKind, ParsePart, Query, Statement};
+use crate::syntax::ast::{
+    Expr, ExprKind, LetValue, Operator, OperatorKind, ParamType, ParseKind, ParsePart, Query, Statement,
+};
 use crate::syntax::parser;
 use weir_contract::schema::ColumnType;
 
@@ -140,12 +142,13 @@ impl Lint {
             OperatorKind::Parse(spec) if !spec.filter => {
                 let columns = spec.parts.iter().filter(|part| matches!(part, ParsePart::Column(..))).count();
                 if columns > MAX_PARSE_COLUMNS {
-                    let message = format!("one `parse` extracts at most {MAX_PARSE_COLUMNS} columns, this one {columns}");
-                    self.found
-                        .push(Diagnostic::error(operator.span.clone(), message).with_help("use several `parse`"));
+                    let message =
+                        format!("one `parse` extracts at most {MAX_PARSE_COLUMNS} columns, this one {columns}");
+                    self.found.push(Diagnostic::error(operator.span.clone(), message).with_help("use several `parse`"));
                 }
                 if spec.kind == ParseKind::Relaxed {
-                    self.found.push(Diagnostic::warning(operator.name_span.clone(), "`kind=relaxed` is not documented"));
+                    self.found
+                        .push(Diagnostic::warning(operator.name_span.clone(), "`kind=relaxed` is not documented"));
                 }
                 self.expr(&spec.input);
             }
@@ -211,38 +214,161 @@ const SPELLINGS: &[(&str, &str)] = &[
 
 /// Not on the list, but in transformations that the service took.
 const UNDOCUMENTED: &[&str] = &[
-    "in~", "!in~", "todynamic", "iff", "coalesce", "replace", "replace_string", "trim", "trim_start", "trim_end",
-    "strcat_array", "not", "unixtime_milliseconds_todatetime", "unixtime_seconds_todatetime", "parse_ipv4", "parse_ipv6",
-    "extractjson", "array_slice", "bag_merge", "parse_url", "isutf8",
+    "in~",
+    "!in~",
+    "todynamic",
+    "iff",
+    "coalesce",
+    "replace",
+    "replace_string",
+    "trim",
+    "trim_start",
+    "trim_end",
+    "strcat_array",
+    "not",
+    "unixtime_milliseconds_todatetime",
+    "unixtime_seconds_todatetime",
+    "parse_ipv4",
+    "parse_ipv6",
+    "extractjson",
+    "array_slice",
+    "bag_merge",
+    "parse_url",
+    "isutf8",
 ];
 
 const OPERATORS: &[&str] = &[
-    "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "and", "or", "=~", "!~", "contains", "!contains",
-    "contains_cs", "!contains_cs", "has", "!has", "has_cs", "!has_cs", "startswith", "!startswith", "startswith_cs",
-    "!startswith_cs", "endswith", "!endswith", "endswith_cs", "!endswith_cs", "matches regex", "in", "!in",
+    "==",
+    "!=",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "and",
+    "or",
+    "=~",
+    "!~",
+    "contains",
+    "!contains",
+    "contains_cs",
+    "!contains_cs",
+    "has",
+    "!has",
+    "has_cs",
+    "!has_cs",
+    "startswith",
+    "!startswith",
+    "startswith_cs",
+    "!startswith_cs",
+    "endswith",
+    "!endswith",
+    "endswith_cs",
+    "!endswith_cs",
+    "matches regex",
+    "in",
+    "!in",
 ];
 
 const FUNCTIONS: &[&str] = &[
     // Conversion
-    "tobool", "todatetime", "todouble", "toreal", "toguid", "toint", "tolong", "tostring", "totimespan",
+    "tobool",
+    "todatetime",
+    "todouble",
+    "toreal",
+    "toguid",
+    "toint",
+    "tolong",
+    "tostring",
+    "totimespan",
     // Date and time
-    "ago", "datetime_add", "datetime_diff", "datetime_part", "dayofmonth", "dayofweek", "dayofyear", "endofday",
-    "endofmonth", "endofweek", "endofyear", "getmonth", "getyear", "hourofday", "make_datetime", "make_timespan", "now",
-    "startofday", "startofmonth", "startofweek", "startofyear", "weekofyear",
+    "ago",
+    "datetime_add",
+    "datetime_diff",
+    "datetime_part",
+    "dayofmonth",
+    "dayofweek",
+    "dayofyear",
+    "endofday",
+    "endofmonth",
+    "endofweek",
+    "endofyear",
+    "getmonth",
+    "getyear",
+    "hourofday",
+    "make_datetime",
+    "make_timespan",
+    "now",
+    "startofday",
+    "startofmonth",
+    "startofweek",
+    "startofyear",
+    "weekofyear",
     // Dynamic values
-    "array_concat", "array_length", "pack_array", "pack", "parse_json", "parse_xml", "zip",
+    "array_concat",
+    "array_length",
+    "pack_array",
+    "pack",
+    "parse_json",
+    "parse_xml",
+    "zip",
     // Numbers
-    "abs", "bin", "floor", "ceiling", "exp", "exp10", "exp2", "isfinite", "isinf", "isnan", "log", "log10", "log2", "pow",
-    "round", "sign", "binary_and", "binary_or", "binary_xor", "binary_not", "binary_shift_left", "binary_shift_right",
+    "abs",
+    "bin",
+    "floor",
+    "ceiling",
+    "exp",
+    "exp10",
+    "exp2",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "log",
+    "log10",
+    "log2",
+    "pow",
+    "round",
+    "sign",
+    "binary_and",
+    "binary_or",
+    "binary_xor",
+    "binary_not",
+    "binary_shift_left",
+    "binary_shift_right",
     // Conditions
-    "case", "iif", "max_of", "min_of",
+    "case",
+    "iif",
+    "max_of",
+    "min_of",
     // Text
-    "base64_encodestring", "base64_decodestring", "countof", "extract", "extract_all", "indexof", "isempty",
-    "isnotempty", "split", "strcat", "strcat_delim", "strlen", "substring", "tolower", "toupper", "hash_sha256",
+    "base64_encodestring",
+    "base64_decodestring",
+    "countof",
+    "extract",
+    "extract_all",
+    "indexof",
+    "isempty",
+    "isnotempty",
+    "split",
+    "strcat",
+    "strcat_delim",
+    "strlen",
+    "substring",
+    "tolower",
+    "toupper",
+    "hash_sha256",
     // Types
-    "gettype", "isnotnull", "isnull", "columnifexists",
+    "gettype",
+    "isnotnull",
+    "isnull",
+    "columnifexists",
     // Only in transformations
-    "parse_cef_dictionary", "geo_location",
+    "parse_cef_dictionary",
+    "geo_location",
 ];
 
 #[cfg(test)]
@@ -285,7 +411,10 @@ mod tests {
             ("source | extend a = column_ifexists('b', c)", "`column_ifexists` is not supported in a transformation"),
             ("source | extend a = dynamic({})", "`dynamic(…)` is not supported in a transformation"),
             ("Raw | where a == 1", "a transformation does not know `Raw`"),
-            ("source | parse t with a 'b' c 'd' e 'f' g 'h' i 'j' k 'l' m 'n' o 'p' q 'r' s 't' u", "one `parse` extracts at most 10 columns, this one 11"),
+            (
+                "source | parse t with a 'b' c 'd' e 'f' g 'h' i 'j' k 'l' m 'n' o 'p' q 'r' s 't' u",
+                "one `parse` extracts at most 10 columns, this one 11",
+            ),
             ("let f = (T:(*)) { T }; source", "a function over tables is not supported in a transformation"),
             ("source | extend a = strrep('x', 2)", "`strrep` is not supported in a transformation"),
             ("source |", "expected an operator, found the end of the query"),

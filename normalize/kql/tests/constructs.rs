@@ -26,10 +26,8 @@ fn batch() -> RecordBatch {
         Some(r#"{"a":{"b":7},"l":["x","y","z"],"k":"a","o":[{"n":"u","v":1},{"n":"w","v":2}]}"#),
         Some("{}"),
     ]));
-    let kv: ArrayRef = Arc::new(StringViewArray::from(vec![
-        Some(r#"user="bob b",port=80"#),
-        Some(r#"<Data Name="u">{eve}</Data>"#),
-    ]));
+    let kv: ArrayRef =
+        Arc::new(StringViewArray::from(vec![Some(r#"user="bob b",port=80"#), Some(r#"<Data Name="u">{eve}</Data>"#)]));
     let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![Some(0), None]).with_timezone("UTC"));
     RecordBatch::try_from_iter([("S", s), ("N", n), ("D", d), ("Kv", kv), ("At", at)]).expect("a batch")
 }
@@ -211,7 +209,9 @@ const CASES: &[(&str, &str, &[&str])] = &[
 fn every_construct_of_public_parsers_gives_its_rows() {
     let mut wrong = Vec::new();
     for (construct, query, expected) in CASES {
-        let query = query.replace("F | ", "T | where N == 5 | ").replace("union isfuzzy=true F,", "union isfuzzy=true (T | where N == 5),");
+        let query = query
+            .replace("F | ", "T | where N == 5 | ")
+            .replace("union isfuzzy=true F,", "union isfuzzy=true (T | where N == 5),");
         match rows(&query) {
             Ok(found) if found == *expected => {}
             Ok(found) => wrong.push(format!("{construct}: {query}\n  expected {expected:?}\n  found    {found:?}")),

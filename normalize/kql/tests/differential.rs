@@ -99,8 +99,7 @@ fn mappings() -> Vec<Case> {
                 }
                 for key in ["ParserFilterQuery: |", "ParserQuery: |"] {
                     let lines = text.lines().skip_while(|line| *line != key).skip(1);
-                    let block: Vec<&str> =
-                        lines.take_while(|line| line.is_empty() || line.starts_with("  ")).collect();
+                    let block: Vec<&str> = lines.take_while(|line| line.is_empty() || line.starts_with("  ")).collect();
                     cases.push(Case { group: "mappings", query: block.join("\n"), table: table.clone() });
                 }
             }
@@ -116,7 +115,8 @@ fn documented() -> Vec<Case> {
         return Vec::new();
     };
     let cases: Vec<serde_json::Value> = serde_json::from_str(&text).expect("the cases are JSON");
-    let table = TableSchema { name: "NoTable".into(), columns: vec![Column::new("a", "string".parse().expect("a type"))] };
+    let table =
+        TableSchema { name: "NoTable".into(), columns: vec![Column::new("a", "string".parse().expect("a type"))] };
     let query = |case: &serde_json::Value| case["query"].as_str().unwrap_or_default().to_owned();
     cases.iter().map(|case| Case { group: "documented", query: query(case), table: table.clone() }).collect()
 }

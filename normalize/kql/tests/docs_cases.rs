@@ -65,7 +65,8 @@ fn run(case: &Case) -> Result<(), String> {
         let fits = |row: &Vec<String>| {
             row.iter().zip(wanted).zip(&case.schema).all(|((found, wanted), column)| same(found, wanted, &column.ty))
         };
-        let place = if case.ordered { left.first().filter(|row| fits(row)).map(|_| 0) } else { left.iter().position(fits) };
+        let place =
+            if case.ordered { left.first().filter(|row| fits(row)).map(|_| 0) } else { left.iter().position(fits) };
         match place {
             Some(place) => drop(left.remove(place)),
             None => return Err(format!("no row is {wanted:?}; left are {left:?}")),
@@ -136,7 +137,9 @@ fn documented_examples_give_their_documented_output() {
     for (number, case) in cases.iter().enumerate() {
         match run(case) {
             Ok(()) => passed += 1,
-            Err(reason) => others.push(format!("{number:3} {}: {}", case.page, reason.chars().take(300).collect::<String>())),
+            Err(reason) => {
+                others.push(format!("{number:3} {}: {}", case.page, reason.chars().take(300).collect::<String>()))
+            }
         }
     }
     println!("{passed} of {} documented examples pass; the others:\n{}", cases.len(), others.join("\n"));

@@ -63,7 +63,10 @@ impl Binder<'_> {
             let mut error = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
             error.help = nearest(
                 &name.text,
-                functions::names().map(|name| name as &str).chain(self.catalog.names()).chain(visible.iter().map(String::as_str)),
+                functions::names()
+                    .map(|name| name as &str)
+                    .chain(self.catalog.names())
+                    .chain(visible.iter().map(String::as_str)),
             );
             return Err(error);
         };
@@ -108,6 +111,9 @@ impl Binder<'_> {
             let at = args.get(position).map_or(span, |arg| &arg.value.span);
             *node = self.wanted(*node, want, name, at)?;
         }
+        if self.mode == super::Mode::Strict {
+            self.strict(function.name, &nodes, name, args, span)?;
+        }
         let ty = match function.name {
             "case" | "iff" => {
                 if nodes.len().is_multiple_of(2) {
@@ -147,6 +153,37 @@ impl Binder<'_> {
         self.graph.call(function, nodes, ty).map_err(|message| Diagnostic::error(span.clone(), message))
     }
 
+    /// What Kusto refuses though it could be computed: patterns and formats that are not constant, the smallest of what has
+    /// no order.
+    fn strict(&self, function: &str, nodes: &[NodeId], name: &str, args: &[Arg], span: &Span) -> Bound<()> {
+        let at = |place: usize| args.get(place).map_or(span, |arg| &arg.value.span).clone();
+        let constant = match function {
+            "extract" | "extract_all" | "trim" | "trim_start" | "trim_end" | "replace_regex" | "datetime_part"
+            | "datetime_add" | "datetime_diff" => Some(0),
+            "format_datetime" | "format_timespan" => Some(1),
+            _ => None,
+        };
+        if let Some(place) =
+            constant.filter(|place| nodes.get(*place).is_some_and(|node| self.graph.constant(*node).is_none()))
+        {
+            return Err(Diagnostic::error(at(place), format!("`{name}` needs a constant text here")));
+        }
+        if matches!(function, "min_of" | "max_of") {
+            for (place, node) in nodes.iter().enumerate() {
+                let ty = self.graph.ty(*node);
+                if matches!(ty, ColumnType::Guid | ColumnType::Dynamic) && !self.is_null(*node) {
+                    return Err(Diagnostic::error(at(place), format!("values of type {ty} have no order"))
+                        .with_help("convert them, as with `tostring(…)` or `tolong(…)`"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_null(&self, node: NodeId) -> bool {
+        matches!(self.graph.constant(node), Some(Scalar::Null(_)))
+    }
+
     fn wanted(&mut self, node: NodeId, want: Want, name: &str, span: &Span) -> Bound<NodeId> {
         use ColumnType::{Bool, Datetime, Dynamic, Guid, Int, Long, Real, String, Timespan};
         let ty = self.graph.ty(node);
@@ -154,7 +191,7 @@ impl Binder<'_> {
             (Want::Any, _) => return Ok(node),
             (Want::Text, _) => String,
             (Want::Bool, Bool | Dynamic) => Bool,
-            (Want::Bool, Int | Long) => Bool,
+            (Want::Bool, Int | Long) if self.mode == super::Mode::Lenient => Bool,
             (Want::Long, Int | Long | Dynamic | Bool) => Long,
             (Want::Long, Real) => Long,
             (Want::Real, Int | Long | Real | Dynamic) => Real,

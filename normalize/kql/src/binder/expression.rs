@@ -200,7 +200,15 @@ impl Binder<'_> {
             Diagnostic::error(span.clone(), format!("`{op}` does not take {left_ty} and {right_ty}"))
                 .with_help("convert one side, as with `tostring(…)`, `tolong(…)` or `todatetime(…)`")
         };
+        let unordered = |ty| matches!(ty, ColumnType::String | ColumnType::Guid);
         match op {
+            // Texts have no order in Kusto.
+            "<" | "<=" | ">" | ">=" if self.mode == Mode::Strict && (unordered(left_ty) || unordered(right_ty)) => {
+                Err(mismatch().with_help("texts have no order; `strcmp(a, b)` compares them"))
+            }
+            "%" if self.mode == Mode::Strict && (left_ty == ColumnType::Bool || right_ty == ColumnType::Bool) => {
+                Err(mismatch())
+            }
             "+" | "-" | "*" | "/" | "%" => {
                 let (ty, want_left, want_right) = result_type(op, left_ty, right_ty).ok_or_else(mismatch)?;
                 let args = vec![self.graph.convert(left, want_left), self.graph.convert(right, want_right)];

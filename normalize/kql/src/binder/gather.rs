@@ -112,9 +112,7 @@ impl Binder<'_> {
                 let mut written = written.map(|name| name.text.clone());
                 for number in range.clone() {
                     // One name for several columns names the first; the others keep theirs.
-                    let name = written
-                        .next()
-                        .unwrap_or_else(|| names::unique(&output_names[number], &result.columns));
+                    let name = written.next().unwrap_or_else(|| names::unique(&output_names[number], &result.columns));
                     let node = fields[key_count + number];
                     if result.columns.iter().any(|column| *column.name == *name) {
                         return Err(Diagnostic::error(
@@ -151,7 +149,8 @@ impl Binder<'_> {
         let all: Vec<Assignment>;
         let columns = match columns {
             [Assignment { value: Expr { kind: ExprKind::Star, span }, .. }] => {
-                let name = |column: &BoundColumn| Expr { kind: ExprKind::Name(column.name.to_string()), span: span.clone() };
+                let name =
+                    |column: &BoundColumn| Expr { kind: ExprKind::Name(column.name.to_string()), span: span.clone() };
                 let columns = relation.columns.iter();
                 all = columns.map(|column| Assignment { name: None, more: Vec::new(), value: name(column) }).collect();
                 &all[..]
@@ -205,8 +204,7 @@ impl Binder<'_> {
     pub(super) fn mv_apply(&mut self, relation: Relation, apply: &Apply, scope: &Rc<Scope>) -> Bound<Relation> {
         let (selection, domain, expanded) = self.unnest(&relation, &apply.expand, scope)?;
         let origin_number = apply.expand.columns.len() + 1;
-        let origin =
-            self.graph.field(Op::Unnested(origin_number), origin_number, selection, ColumnType::Long, domain);
+        let origin = self.graph.field(Op::Unnested(origin_number), origin_number, selection, ColumnType::Long, domain);
         // `mv-apply a on …` puts the elements in the column's place, for good.
         let names: Vec<Arc<str>> = relation.columns.iter().map(|column| Arc::clone(&column.name)).collect();
         let mut relation = relation;

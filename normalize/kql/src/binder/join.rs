@@ -78,9 +78,8 @@ impl Binder<'_> {
                     self.null(ColumnType::String)
                 }
             };
-            let right = table
-                .column(&key.right.text)
-                .ok_or_else(|| unknown_column(&key.right.text, &key.right.span, table))?;
+            let right =
+                table.column(&key.right.text).ok_or_else(|| unknown_column(&key.right.text, &key.right.span, table))?;
             let (left_ty, right_ty) = (self.graph.ty(left), self.graph.ty(right));
             let whole = |ty| matches!(ty, ColumnType::Int | ColumnType::Long);
             let ty = match (left_ty, right_ty) {

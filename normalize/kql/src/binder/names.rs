@@ -21,9 +21,7 @@ pub(super) fn implied(expr: &Expr) -> Option<String> {
             (function @ ("strlen" | "string_size"), [Arg { name: None, value }]) => {
                 Some(format!("{function}_{}", implied(value).unwrap_or_default()))
             }
-            ("gettype", [Arg { name: None, value }]) => {
-                Some(format!("type_{}", implied(value).unwrap_or_default()))
-            }
+            ("gettype", [Arg { name: None, value }]) => Some(format!("type_{}", implied(value).unwrap_or_default())),
             ("treepath", [Arg { name: None, value }]) => Some(format!("tree_{}", implied(value)?)),
             ("make_datetime" | "make_timespan", [Arg { name: None, value }]) => implied(value),
             ("ingestion_time", []) => Some("$IngestionTime".to_owned()),

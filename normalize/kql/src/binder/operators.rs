@@ -124,8 +124,7 @@ impl Binder<'_> {
                             .expand_stored(&definition, Some(relation), args, &operator.span, context)?
                             .into_table(&operator.span);
                     }
-                    let mut error =
-                        Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
+                    let mut error = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
                     let visible = scope.visible();
                     error.help = nearest(&name.text, self.catalog.names().chain(visible.iter().map(String::as_str)));
                     return Err(error);

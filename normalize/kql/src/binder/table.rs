@@ -335,7 +335,7 @@ impl Binder<'_> {
             for column in &branch.columns {
                 let key = (Arc::clone(&column.name), self.graph.ty(column.node));
                 let everywhere = branches.iter().all(|branch| branch.column(&column.name).is_some());
-                if wanted.contains(&key) || !(everywhere || !union.inner) {
+                if wanted.contains(&key) || (!everywhere && union.inner) {
                     continue;
                 }
                 // Columns of one name stand together.

@@ -52,13 +52,7 @@ pub(crate) struct Aggregate {
     doc: &'static str,
 }
 
-const fn aggregate(
-    name: &'static str,
-    kind: Kind,
-    masked: bool,
-    prefix: &'static str,
-    doc: &'static str,
-) -> Aggregate {
+const fn aggregate(name: &'static str, kind: Kind, masked: bool, prefix: &'static str, doc: &'static str) -> Aggregate {
     Aggregate { name, kind, masked, prefix, doc }
 }
 

@@ -79,7 +79,9 @@ fn range(args: &Args<'_>) -> ArrayRef {
             items.len() < MAX_RANGE
         };
         if real {
-            let (Some(from), Some(to), Some(step)) = (number(0, row), number(1, row), number(2, row)) else { return false };
+            let (Some(from), Some(to), Some(step)) = (number(0, row), number(1, row), number(2, row)) else {
+                return false;
+            };
             let within = |value: f64| if step > 0.0 { value <= to } else { step < 0.0 && value >= to };
             for count in 0..MAX_RANGE {
                 let value = from + count as f64 * step;
@@ -88,7 +90,9 @@ fn range(args: &Args<'_>) -> ArrayRef {
                 }
             }
         } else {
-            let (Some(from), Some(to), Some(step)) = (whole(0, row), whole(1, row), whole(2, row)) else { return false };
+            let (Some(from), Some(to), Some(step)) = (whole(0, row), whole(1, row), whole(2, row)) else {
+                return false;
+            };
             let within = |value: i64| if step > 0 { value <= to } else { step < 0 && value >= to };
             let mut next = Some(from);
             while let Some(value) = next.filter(|value| within(*value)) {

@@ -67,9 +67,9 @@ impl GatherSpec {
             }
         }
         let mut results: Vec<ArrayRef> = Vec::new();
-        for n in first_key..first_key + self.keys {
+        for column in &columns[first_key..first_key + self.keys] {
             let firsts: UInt32Array = groups.iter().map(|(_, rows)| rows[0] as u32).collect();
-            results.push(arrow::compute::take(&columns[n], &firsts, None).expect("rows of the column"));
+            results.push(arrow::compute::take(column, &firsts, None).expect("rows of the column"));
         }
         for call in &self.calls {
             let cells: Vec<Scalar> = groups.iter().map(|(_, rows)| self.call(call, columns, rows)).collect();

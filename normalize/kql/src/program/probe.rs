@@ -81,8 +81,11 @@ impl ProbeTable {
         let right: UInt32Array = right.finish();
         let columns = self.columns.iter().map(|column| take(column, &right, None)).collect::<Result<Vec<_>, _>>()?;
         let rows_left = left.len();
-        let kind =
-            if self.unique && self.matching == Matching::Outer { SelectionKind::All } else { SelectionKind::Take(left.finish()) };
+        let kind = if self.unique && self.matching == Matching::Outer {
+            SelectionKind::All
+        } else {
+            SelectionKind::Take(left.finish())
+        };
         Ok(Selection { rows: rows_left, kind, columns })
     }
 }

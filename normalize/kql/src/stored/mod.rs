@@ -52,9 +52,9 @@ pub(crate) fn text(name: &str) -> Option<String> {
     let (_, body) = FUNCTIONS.iter().find(|(known, _)| *known == name)?;
     Some(match body {
         Body::Text(text) => (*text).to_owned(),
-        Body::Fqdn("") => include_str!("resolve_fqdn.kql")
-            .replace("{Device}Hostname", "ExtractedHostname")
-            .replace("{Device}", ""),
+        Body::Fqdn("") => {
+            include_str!("resolve_fqdn.kql").replace("{Device}Hostname", "ExtractedHostname").replace("{Device}", "")
+        }
         Body::Fqdn(device) => include_str!("resolve_fqdn.kql").replace("{Device}", device),
         Body::Codes(codes, otherwise) => lookup(codes, otherwise),
         Body::Resolve(lookup, number, name) => format!(

@@ -38,11 +38,8 @@ pub(crate) struct Parser {
 
 impl Parser {
     pub(super) fn new(tokens: Vec<Token>, errors: Vec<Diagnostic>, source_len: usize) -> Self {
-        let layout = Layout {
-            glued: vec![false; tokens.len()],
-            tables: BTreeMap::new(),
-            keywords: vec![false; tokens.len()],
-        };
+        let layout =
+            Layout { glued: vec![false; tokens.len()], tables: BTreeMap::new(), keywords: vec![false; tokens.len()] };
         Self { tokens, position: 0, depth: 0, source_len, errors, layout }
     }
 

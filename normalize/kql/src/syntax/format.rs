@@ -143,9 +143,10 @@ impl Writer<'_> {
         let range = self.leading_comments(range, indent);
         let (core, tail) = self.trailing_comments(range);
         if !self.flat(&core) {
-            let keyword = core.clone().take(7).find(|place| {
-                self.pieces[*place].token.is_some_and(|token| self.layout.keywords[token])
-            });
+            let keyword = core
+                .clone()
+                .take(7)
+                .find(|place| self.pieces[*place].token.is_some_and(|token| self.layout.keywords[token]));
             match keyword {
                 Some(last) => {
                     for place in core.start..=last {

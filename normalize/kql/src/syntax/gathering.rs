@@ -228,14 +228,8 @@ impl Parser {
         let tables = self.in_tables()?;
         self.accept_word("where");
         let condition = self.expression()?;
-        let mut find = Search {
-            options,
-            tables,
-            condition,
-            project: Vec::new(),
-            project_smart: false,
-            project_away: Vec::new(),
-        };
+        let mut find =
+            Search { options, tables, condition, project: Vec::new(), project_smart: false, project_away: Vec::new() };
         if self.is_word("project") && self.is_at(1, "-") && self.adjacent(1) {
             self.glue(1);
             self.glue(2);

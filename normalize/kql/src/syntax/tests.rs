@@ -86,14 +86,10 @@ fn shape(query: &str) -> String {
     spans.replace_all(&format!("{tree:?}"), "_").into_owned()
 }
 
-
-
 #[test]
 fn every_operator_and_oddity_is_read() {
-    let failed: Vec<String> = QUERIES
-        .iter()
-        .filter_map(|query| parse(query).err().map(|errors| format!("{}", errors[0].render("q", query, 1))))
-        .collect();
+    let failed: Vec<String> =
+        QUERIES.iter().filter_map(|query| parse(query).err().map(|errors| errors[0].render("q", query, 1))).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
@@ -161,23 +157,25 @@ fn one_pass_finds_several_errors() {
         .chain(["expected an expression, found `)`".to_owned()])
         .collect::<Vec<_>>()
     );
-    assert_eq!(errors("T | union (U | where ) | extend x = 'abc\n | where ["), [
-        "expected an expression, found `)`",
-        "the text is never closed: expected ' on the same line",
-        "expected a name, found `[`",
-    ]);
+    assert_eq!(
+        errors("T | union (U | where ) | extend x = 'abc\n | where ["),
+        [
+            "expected an expression, found `)`",
+            "the text is never closed: expected ' on the same line",
+            "expected a name, found `[`",
+        ]
+    );
 }
 
 fn mutated() -> impl Strategy<Value = String> {
-    (0..QUERIES.len(), any::<prop::sample::Index>(), any::<prop::sample::Index>(), "[ \\n|;,()a-z'/=*.-]{0,4}").prop_map(
-        |(query, at, length, insert)| {
+    (0..QUERIES.len(), any::<prop::sample::Index>(), any::<prop::sample::Index>(), "[ \\n|;,()a-z'/=*.-]{0,4}")
+        .prop_map(|(query, at, length, insert)| {
             let mut chars: Vec<char> = QUERIES[query].chars().collect();
             let start = at.index(chars.len());
             let end = start + length.index((chars.len() - start).min(8) + 1);
             chars.splice(start..end, insert.chars());
             chars.into_iter().collect()
-        },
-    )
+        })
 }
 
 proptest! {
