@@ -186,6 +186,7 @@ fn microsofts_binder_agrees() {
         let share = *disagreed as f64 / (agreed + disagreed) as f64;
         let most = match *group {
             "mappings" => 0.0,
+            "random" => 0.03,
             _ => MOST_DISAGREEMENTS,
         };
         if share > most {
@@ -195,5 +196,5 @@ fn microsofts_binder_agrees() {
     assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), report.join("\n"));
 }
 
-/// Share of the queries on which the two may differ today.
-const MOST_DISAGREEMENTS: f64 = 0.20;
+/// Share of the queries on which the two may differ today: functions that we lack, and names of unions.
+const MOST_DISAGREEMENTS: f64 = 0.12;

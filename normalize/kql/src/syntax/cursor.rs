@@ -59,8 +59,11 @@ impl Parser {
     /// bracket that closes around it.
     pub(super) fn recover(&mut self, error: Diagnostic, start: usize) {
         let reached = self.position;
-        if self.errors.len() < MAX_ERRORS {
-            self.errors.push(error);
+        self.errors.push(error);
+        if self.errors.len() >= MAX_ERRORS {
+            // Enough; each search for an end may go through the whole rest.
+            self.position = self.tokens.len() - 1;
+            return;
         }
         self.position = start;
         let mut depth = 0_usize;

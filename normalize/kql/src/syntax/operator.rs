@@ -226,7 +226,7 @@ impl Parser {
                 OperatorKind::Invoke(name, self.arguments()?)
             }
             word if OPAQUE.contains(&word) => {
-                self.skip();
+                self.skip()?;
                 OperatorKind::Opaque(word.to_owned())
             }
             word => match self.combining(word, &name_span)? {

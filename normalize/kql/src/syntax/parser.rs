@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use weir_contract::schema::ColumnType;
 
-use super::MAX_QUERY_BYTES;
+use super::{MAX_DEPTH, MAX_QUERY_BYTES};
 use super::ast::{Expr, ExprKind, FunctionDef, Let, LetValue, Name, Param, ParamType, Query, Schema, Statement};
 use super::cursor::{Layout, Parsed, Parser, comma_list};
 use super::lexer::{self, TokenKind};
@@ -131,7 +131,7 @@ impl Parser {
             || (self.is_word("restrict") && self.is_word_at(1, "access"));
         if other {
             let name = self.name()?;
-            self.skip();
+            self.skip()?;
             return Ok(Statement::Other(name));
         }
         self.pipeline().map(Statement::Result)
@@ -287,15 +287,18 @@ impl Parser {
 
     /// Skips the operands of something that is only read over, up to the `|`, `;` or bracket that ends it. Its blanks
     /// stay as they are.
-    pub(super) fn skip(&mut self) {
+    pub(super) fn skip(&mut self) -> Parsed<()> {
         let mut depth = 0_usize;
         loop {
             match self.peek() {
-                TokenKind::End => return,
+                TokenKind::End => return Ok(()),
+                TokenKind::Symbol("(" | "[" | "{") if depth >= MAX_DEPTH => {
+                    return Err(Diagnostic::error(self.span(), format!("nested more than {MAX_DEPTH} levels deep")));
+                }
                 TokenKind::Symbol("(" | "[" | "{") => depth += 1,
-                TokenKind::Symbol(")" | "]" | "}") if depth == 0 => return,
+                TokenKind::Symbol(")" | "]" | "}") if depth == 0 => return Ok(()),
                 TokenKind::Symbol(")" | "]" | "}") => depth -= 1,
-                TokenKind::Symbol("|" | ";") if depth == 0 => return,
+                TokenKind::Symbol("|" | ";") if depth == 0 => return Ok(()),
                 _ => {}
             }
             if self.adjacent(0) {

@@ -167,6 +167,23 @@ fn one_pass_finds_several_errors() {
     );
 }
 
+#[test]
+fn a_megabyte_of_faults_ends_soon_with_a_few_errors() {
+    for piece in ["| ( ", "| where ", "let a = ; ", "| make-graph ( ", "| extend a = f( ", "| union (T ", "'"] {
+        let query = format!("T {}", piece.repeat(1_000_000 / piece.len()));
+        let errors = parse(&query).expect_err("is faulty");
+        assert!((1..200).contains(&errors.len()), "{piece}: {} errors", errors.len());
+    }
+}
+
+#[test]
+fn a_long_query_is_formatted() {
+    let conditions: Vec<String> = (0..5_000).map(|n| format!("a == 'value {n}'")).collect();
+    let query = format!("T | where {} | take 1", conditions.join(" or "));
+    let once = formatted(&query).expect("formats");
+    assert_eq!(once.lines().count(), 5_003);
+}
+
 fn mutated() -> impl Strategy<Value = String> {
     (0..QUERIES.len(), any::<prop::sample::Index>(), any::<prop::sample::Index>(), "[ \\n|;,()a-z'/=*.-]{0,4}")
         .prop_map(|(query, at, length, insert)| {
