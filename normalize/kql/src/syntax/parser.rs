@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use weir_contract::schema::ColumnType;
 
-use super::{MAX_DEPTH, MAX_QUERY_BYTES};
 use super::ast::{Expr, ExprKind, FunctionDef, Let, LetValue, Name, Param, ParamType, Query, Schema, Statement};
 use super::cursor::{Layout, Parsed, Parser, comma_list};
 use super::lexer::{self, TokenKind};
+use super::{MAX_DEPTH, MAX_QUERY_BYTES};
 use crate::diagnostic::Diagnostic;
 
 /// Parses a whole query: the tree, or all errors that one pass finds.
