@@ -15,17 +15,24 @@
 //! ```
 
 mod binder;
+mod catalog;
 mod convert;
+mod dcr;
 mod diagnostic;
 mod functions;
 mod json;
 mod program;
 mod scalar;
+mod stored;
 mod syntax;
 mod text;
 
-pub use binder::{Mode, compile, compile_filter};
+pub use binder::{Mode, compile, compile_filter, compile_with};
+pub use catalog::Catalog;
+pub use dcr::dcr_strict;
 pub use diagnostic::{Diagnostic, Severity, Span};
+pub use functions::aggregates::aggregates;
 pub use functions::{FunctionDoc, reference};
 pub use program::{EvalError, Filter, Program};
+pub use syntax::format::format;
 pub use syntax::{MAX_DEPTH, MAX_QUERY_BYTES};

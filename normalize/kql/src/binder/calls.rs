@@ -52,11 +52,21 @@ impl Binder<'_> {
             _ => {}
         }
         let Some(function) = functions::find(&name.text).filter(|_| is_callable(&name.text)) else {
+            if let Some(definition) = self.stored(&name.text) {
+                return self.expand_stored(&definition, None, args, span, context)?.into_scalar(span);
+            }
+            if crate::functions::aggregates::find(&name.text).is_some() {
+                let message = format!("the aggregate `{}` stands only in `summarize`", name.text);
+                return Err(Diagnostic::error(name.span.clone(), message));
+            }
             let visible = context.scope.visible();
             let mut error = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
             error.help = nearest(
                 &name.text,
-                functions::names().map(|name| name as &str).chain(visible.iter().map(String::as_str)),
+                functions::names()
+                    .map(|name| name as &str)
+                    .chain(self.catalog.names())
+                    .chain(visible.iter().map(String::as_str)),
             );
             return Err(error);
         };
@@ -101,6 +111,9 @@ impl Binder<'_> {
             let at = args.get(position).map_or(span, |arg| &arg.value.span);
             *node = self.wanted(*node, want, name, at)?;
         }
+        if self.mode == super::Mode::Strict {
+            self.strict(function.name, &nodes, name, args, span)?;
+        }
         let ty = match function.name {
             "case" | "iff" => {
                 if nodes.len().is_multiple_of(2) {
@@ -140,6 +153,37 @@ impl Binder<'_> {
         self.graph.call(function, nodes, ty).map_err(|message| Diagnostic::error(span.clone(), message))
     }
 
+    /// What Kusto refuses though it could be computed: patterns and formats that are not constant, the smallest of what has
+    /// no order.
+    fn strict(&self, function: &str, nodes: &[NodeId], name: &str, args: &[Arg], span: &Span) -> Bound<()> {
+        let at = |place: usize| args.get(place).map_or(span, |arg| &arg.value.span).clone();
+        let constant = match function {
+            "extract" | "extract_all" | "trim" | "trim_start" | "trim_end" | "replace_regex" | "datetime_part"
+            | "datetime_add" | "datetime_diff" => Some(0),
+            "format_datetime" | "format_timespan" => Some(1),
+            _ => None,
+        };
+        if let Some(place) =
+            constant.filter(|place| nodes.get(*place).is_some_and(|node| self.graph.constant(*node).is_none()))
+        {
+            return Err(Diagnostic::error(at(place), format!("`{name}` needs a constant text here")));
+        }
+        if matches!(function, "min_of" | "max_of") {
+            for (place, node) in nodes.iter().enumerate() {
+                let ty = self.graph.ty(*node);
+                if matches!(ty, ColumnType::Guid | ColumnType::Dynamic) && !self.is_null(*node) {
+                    return Err(Diagnostic::error(at(place), format!("values of type {ty} have no order"))
+                        .with_help("convert them, as with `tostring(…)` or `tolong(…)`"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_null(&self, node: NodeId) -> bool {
+        matches!(self.graph.constant(node), Some(Scalar::Null(_)))
+    }
+
     fn wanted(&mut self, node: NodeId, want: Want, name: &str, span: &Span) -> Bound<NodeId> {
         use ColumnType::{Bool, Datetime, Dynamic, Guid, Int, Long, Real, String, Timespan};
         let ty = self.graph.ty(node);
@@ -147,7 +191,7 @@ impl Binder<'_> {
             (Want::Any, _) => return Ok(node),
             (Want::Text, _) => String,
             (Want::Bool, Bool | Dynamic) => Bool,
-            (Want::Bool, Int | Long) => Bool,
+            (Want::Bool, Int | Long) if self.mode == super::Mode::Lenient => Bool,
             (Want::Long, Int | Long | Dynamic | Bool) => Long,
             (Want::Long, Real) => Long,
             (Want::Real, Int | Long | Real | Dynamic) => Real,
@@ -199,6 +243,8 @@ impl Binder<'_> {
                 (Some(a), b) if a == b => a,
                 (Some(Int | Long), Int | Long) => Long,
                 (Some(Int | Long | Real), Int | Long | Real) => Real,
+                // Beside a dynamic branch of a condition, the other one's type counts.
+                (Some(Dynamic), other) | (Some(other), Dynamic) if matches!(name, "case" | "iff" | "iif") => other,
                 (Some(Dynamic), _) | (Some(_), Dynamic) => Dynamic,
                 (Some(String), _) if self.is_missing(nodes, places, String) => ty,
                 (Some(other), String)
@@ -207,6 +253,8 @@ impl Binder<'_> {
                 {
                     other
                 }
+                // The branches of a condition may differ: the result is dynamic.
+                (Some(_), _) if matches!(name, "case" | "iff" | "iif") && self.mode == super::Mode::Strict => Dynamic,
                 (Some(a), b) => {
                     return Err(Diagnostic::error(
                         span.clone(),
@@ -367,6 +415,34 @@ impl Binder<'_> {
         Ok(self.graph.builtin(if ignore_empty { "pack_nonempty" } else { "bag_pack" }, pairs))
     }
 
+    /// The stored function called `name`.
+    pub(super) fn stored(&mut self, name: &str) -> Option<Rc<FunctionDef>> {
+        if let Some(known) = self.stored.get(name) {
+            return known.clone();
+        }
+        let found = self.catalog.find_function(name).map(Rc::new);
+        self.stored.insert(name.to_owned(), found.clone());
+        found
+    }
+
+    /// A call of a stored function. What is wrong inside it is reported at the call.
+    pub(super) fn expand_stored(
+        &mut self,
+        definition: &Rc<FunctionDef>,
+        first: Option<Relation>,
+        args: &[Arg],
+        span: &Span,
+        context: Context<'_>,
+    ) -> Bound<Item> {
+        let scope = Rc::clone(context.scope);
+        let (errors, warnings) = (self.errors.len(), self.warnings.len());
+        let result = self.expand(definition, &scope, first, args, span, context);
+        for inside in self.errors[errors..].iter_mut().chain(&mut self.warnings[warnings..]) {
+            inside.span = span.clone();
+        }
+        result.map_err(|error| Diagnostic { span: span.clone(), ..error })
+    }
+
     /// A call of a `let` function: its body bound with the arguments in place of the parameters. `first` is the table
     /// that `invoke` hands over.
     pub(super) fn expand(
@@ -387,13 +463,13 @@ impl Binder<'_> {
         let mut first = first;
         for param in &definition.params {
             let named = args.iter().find(|arg| arg.name.as_deref() == Some(&*param.name.text));
-            let binding = if let (ParamType::Table, Some(table)) = (param.ty, first.take_if(|_| named.is_none())) {
+            let binding = if let (ParamType::Table(_), Some(table)) = (&param.ty, first.take_if(|_| named.is_none())) {
                 Binding::Table(Rc::new(table))
             } else if let Some(arg) = named.or_else(|| positional.next()) {
-                match (self.item(&arg.value, context)?, param.ty) {
-                    (Item::Table(relation), ParamType::Table) => Binding::Table(Rc::new(relation)),
-                    (Item::Scalar(node), ParamType::Scalar(ty)) => Binding::Scalar(self.graph.convert(node, ty)),
-                    (Item::Scalar(_), ParamType::Table) => {
+                match (self.item(&arg.value, context)?, &param.ty) {
+                    (Item::Table(relation), ParamType::Table(_)) => Binding::Table(Rc::new(relation)),
+                    (Item::Scalar(node), ParamType::Scalar(ty)) => Binding::Scalar(self.graph.convert(node, *ty)),
+                    (Item::Scalar(_), ParamType::Table(_)) => {
                         return Err(Diagnostic::error(
                             arg.value.span.clone(),
                             format!("parameter `{}` is a table", param.name.text),
@@ -408,9 +484,9 @@ impl Binder<'_> {
                 }
             } else if let Some(default) = &param.default {
                 let node = self.expr(default, Context { relation: None, scope })?;
-                let ty = match param.ty {
-                    ParamType::Scalar(ty) => ty,
-                    ParamType::Table => self.graph.ty(node),
+                let ty = match &param.ty {
+                    ParamType::Scalar(ty) => *ty,
+                    ParamType::Table(_) => self.graph.ty(node),
                 };
                 Binding::Scalar(self.graph.convert(node, ty))
             } else {
@@ -426,13 +502,16 @@ impl Binder<'_> {
             return Err(Diagnostic::error(at.clone(), "the function has no such parameter"));
         }
         self.call_depth += 1;
+        // The spans of the body are those of another place, perhaps of another text.
+        let gathered = std::mem::take(&mut self.gathered);
         let body = self.query(&definition.body, &inner);
+        self.gathered = gathered;
         self.call_depth -= 1;
         body
     }
 
     pub(super) fn query(&mut self, query: &Query, scope: &Rc<Scope>) -> Bound<Item> {
-        let scope = self.lets(&query.lets, scope)?;
+        let scope = self.statements(&query.statements, scope)?;
         self.item(&query.body, Context { relation: None, scope: &scope })
     }
 

@@ -47,7 +47,12 @@ impl Binder<'_> {
                 Ok(self.graph.path(base, Segment::Key(name.clone())))
             }
             ExprKind::Index(base, index) => self.index(base, index, context),
-            ExprKind::Call(name, args) => self.call(name, args, &expr.span, context),
+            ExprKind::Call(name, args) => {
+                if let Some((_, node)) = self.gathered.iter().find(|(span, _)| *span == expr.span) {
+                    return Ok(*node);
+                }
+                self.call(name, args, &expr.span, context)
+            }
             ExprKind::Negate(inner) => {
                 let inner_node = self.expr(inner, context)?;
                 let zero = match self.graph.ty(inner_node) {
@@ -73,13 +78,22 @@ impl Binder<'_> {
                 let inside = self.graph.builtin("and", vec![above, below]);
                 Ok(if *negated { self.graph.builtin("not", vec![inside]) } else { inside })
             }
+            ExprKind::Method(base, name, _) => Err(Diagnostic::error(
+                base.span.start..name.span.end,
+                "only the service knows its clusters and databases",
+            )
+            .with_help("name the table alone")),
+            ExprKind::Missing => Err(Diagnostic::error(expr.span.clone(), "expected an expression")),
             ExprKind::Star => Err(Diagnostic::error(expr.span.clone(), "`*` stands for no value here")),
             ExprKind::TypeOf(_) => Err(Diagnostic::error(expr.span.clone(), "a type stands for no value here")),
             ExprKind::Pipe(..)
             | ExprKind::Datatable(..)
             | ExprKind::Print(_)
             | ExprKind::Range(..)
-            | ExprKind::Union(_) => Err(Diagnostic::error(expr.span.clone(), "expected a value, found a table")
+            | ExprKind::Union(_)
+            | ExprKind::Source(_)
+            | ExprKind::External(_)
+            | ExprKind::Wildcard(_) => Err(Diagnostic::error(expr.span.clone(), "expected a value, found a table")
                 .with_help("`toscalar(…)` takes the first value of a table")),
         }
     }
@@ -186,7 +200,15 @@ impl Binder<'_> {
             Diagnostic::error(span.clone(), format!("`{op}` does not take {left_ty} and {right_ty}"))
                 .with_help("convert one side, as with `tostring(…)`, `tolong(…)` or `todatetime(…)`")
         };
+        let unordered = |ty| matches!(ty, ColumnType::String | ColumnType::Guid);
         match op {
+            // Texts have no order in Kusto.
+            "<" | "<=" | ">" | ">=" if self.mode == Mode::Strict && (unordered(left_ty) || unordered(right_ty)) => {
+                Err(mismatch().with_help("texts have no order; `strcmp(a, b)` compares them"))
+            }
+            "%" if self.mode == Mode::Strict && (left_ty == ColumnType::Bool || right_ty == ColumnType::Bool) => {
+                Err(mismatch())
+            }
             "+" | "-" | "*" | "/" | "%" => {
                 let (ty, want_left, want_right) = result_type(op, left_ty, right_ty).ok_or_else(mismatch)?;
                 let args = vec![self.graph.convert(left, want_left), self.graph.convert(right, want_right)];

@@ -5,6 +5,8 @@
 
 mod calls;
 mod expression;
+mod gather;
+mod join;
 mod names;
 mod operators;
 mod scope;
@@ -13,14 +15,16 @@ mod table;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ahash::AHashMap;
 use weir_contract::schema::{ColumnType, TableSchema};
 
 use self::scope::{Binding, Scope};
+use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::program::graph::{DomainId, Graph, INPUT, NodeId};
 use crate::program::{Filter, Program};
 use crate::scalar::Scalar;
-use crate::syntax::ast::{Expr, ExprKind, Operator, OperatorKind};
+use crate::syntax::ast::{Expr, ExprKind, FunctionDef, Operator, OperatorKind};
 use crate::syntax::parser;
 
 /// How the binder treats names that the raw table does not have.
@@ -55,11 +59,32 @@ pub(crate) struct BoundColumn {
 pub(crate) struct Relation {
     pub(crate) domain: DomainId,
     pub(crate) columns: Vec<BoundColumn>,
+    /// Inside `mv-apply`.
+    pub(crate) applied: Option<Applied>,
+}
+
+/// The rows outside of an `mv-apply`: each element of an array still knows the row it came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Applied {
+    /// Number of the row outside; a column of the inner table.
+    origin: NodeId,
+    /// The table outside, in its own domain.
+    outside: Rc<Relation>,
+    /// The same table, carried into the inner table's domain.
+    carried: Rc<Relation>,
 }
 
 impl Relation {
+    fn new(domain: DomainId) -> Self {
+        Self { domain, columns: Vec::new(), applied: None }
+    }
+
+    /// A column's node; in `mv-apply`, also one of the row outside.
     fn column(&self, name: &str) -> Option<NodeId> {
-        self.columns.iter().find(|column| &*column.name == name).map(|column| column.node)
+        match self.columns.iter().find(|column| &*column.name == name) {
+            Some(column) => Some(column.node),
+            None => self.applied.as_ref().and_then(|applied| applied.carried.column(name)),
+        }
     }
 
     /// Replaces the column of that name in place, or adds it at the end.
@@ -82,10 +107,15 @@ struct Binder<'t> {
     /// In a filter: the conjunction of all `where`s so far, over the raw table's own rows.
     conjunction: Option<NodeId>,
     is_filter: bool,
+    /// In a `summarize`: the results of its aggregate calls, by where they stand.
+    gathered: Vec<(Span, NodeId)>,
+    catalog: &'t Catalog,
+    /// Stored functions that were looked for, and what was found.
+    stored: AHashMap<String, Option<Rc<FunctionDef>>>,
 }
 
 impl<'t> Binder<'t> {
-    fn new(table: &'t TableSchema, mode: Mode, is_filter: bool) -> Self {
+    fn new(table: &'t TableSchema, mode: Mode, is_filter: bool, catalog: &'t Catalog) -> Self {
         Self {
             graph: Graph::new(),
             table,
@@ -96,6 +126,9 @@ impl<'t> Binder<'t> {
             call_depth: 0,
             conjunction: None,
             is_filter,
+            gathered: Vec::new(),
+            catalog,
+            stored: AHashMap::new(),
         }
     }
 
@@ -109,7 +142,7 @@ impl<'t> Binder<'t> {
                 node: self.graph.input(&column.name, column.ty),
             })
             .collect();
-        Relation { domain: INPUT, columns }
+        Relation { domain: INPUT, columns, applied: None }
     }
 
     fn warn(&mut self, warning: Diagnostic) {
@@ -159,8 +192,18 @@ impl<'t> Binder<'t> {
 /// Its input is called as `table` is, or `source`; columns are those of `table`. Errors come with spans into `query`,
 /// several at once where the binder can go on after one.
 pub fn compile(query: &str, table: &TableSchema, mode: Mode) -> Result<Program, Vec<Diagnostic>> {
-    let tree = parser::parse(query).map_err(|error| vec![error])?;
-    let mut binder = Binder::new(table, mode, false);
+    compile_with(query, table, mode, &Catalog::default())
+}
+
+/// As [`compile`], with stored functions and watchlists of the host.
+pub fn compile_with(
+    query: &str,
+    table: &TableSchema,
+    mode: Mode,
+    catalog: &Catalog,
+) -> Result<Program, Vec<Diagnostic>> {
+    let tree = parser::parse(query)?;
+    let mut binder = Binder::new(table, mode, false, catalog);
     let scope = Scope::root();
     let relation = binder.query(&tree, &scope).and_then(|bound| bound.into_table(&tree.body.span));
     match relation {
@@ -176,8 +219,9 @@ pub fn compile(query: &str, table: &TableSchema, mode: Mode) -> Result<Program, 
 /// Compiles a predicate: `source | where … | where …` (with `extend` and the `project` family between, if need be) or
 /// a bare boolean expression over the columns of `table`.
 pub fn compile_filter(query: &str, table: &TableSchema, mode: Mode) -> Result<Filter, Vec<Diagnostic>> {
-    let tree = parser::parse(query).map_err(|error| vec![error])?;
-    let mut binder = Binder::new(table, mode, true);
+    let tree = parser::parse(query)?;
+    let catalog = Catalog::default();
+    let mut binder = Binder::new(table, mode, true, &catalog);
     match binder.filter(&tree) {
         Ok(mask) => {
             let binder = binder.finish(None)?;
@@ -192,7 +236,7 @@ pub fn compile_filter(query: &str, table: &TableSchema, mode: Mode) -> Result<Fi
 impl Binder<'_> {
     fn filter(&mut self, tree: &crate::syntax::ast::Query) -> Bound<NodeId> {
         let scope = Scope::root();
-        let scope = self.lets(&tree.lets, &scope)?;
+        let scope = self.statements(&tree.statements, &scope)?;
         let raw = self.raw_table();
         let (source, operators): (&Expr, &[Operator]) = match &tree.body.kind {
             ExprKind::Pipe(source, operators) => (source, operators),
@@ -218,6 +262,8 @@ impl Binder<'_> {
                     | OperatorKind::ProjectRename(_)
                     | OperatorKind::ProjectReorder(_)
                     | OperatorKind::Nothing
+                    | OperatorKind::As(_)
+                    | OperatorKind::Serialize(_)
             ) {
                 return Err(Diagnostic::error(operator.span.clone(), "a filter consists of `where` and `extend`"));
             }

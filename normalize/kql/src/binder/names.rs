@@ -1,6 +1,7 @@
 //! Names of results that the author did not name, and wildcard patterns.
 
 use super::{BoundColumn, Relation};
+use crate::scalar::Scalar;
 use crate::syntax::ast::{Arg, Expr, ExprKind, Pattern};
 
 /// The name that KQL gives an unnamed expression: a column's own, `a_b` for the path `a.b`, and the argument's for the
@@ -12,20 +13,38 @@ pub(super) fn implied(expr: &Expr) -> Option<String> {
             Some(format!("{}_{}", implied(base)?, name.replace(|c: char| !c.is_alphanumeric() && c != '_', "_")))
         }
         ExprKind::Index(base, index) => match &index.kind {
-            ExprKind::Literal(index) => Some(format!("{}_{}", implied(base)?, crate::text::to_text(index))),
-            _ => None,
+            ExprKind::Literal(Scalar::Long(index)) if *index >= 0 => Some(format!("{}_{index}", implied(base)?)),
+            _ => Some(format!("{}_", implied(base)?)),
         },
         ExprKind::Call(name, args) => match (name.text.as_str(), args.as_slice()) {
-            (
-                "tostring" | "toint" | "tolong" | "toreal" | "todouble" | "todatetime" | "totimespan" | "tobool"
-                | "toguid" | "todynamic" | "parse_json",
-                [Arg { name: None, value }],
-            ) => implied(value),
-            ("bin" | "floor", [Arg { name: None, value }, _]) => implied(value),
+            (function, [Arg { name: None, value }, ..]) if passes_through(function) => implied(value),
+            (function @ ("strlen" | "string_size"), [Arg { name: None, value }]) => {
+                Some(format!("{function}_{}", implied(value).unwrap_or_default()))
+            }
+            ("gettype", [Arg { name: None, value }]) => Some(format!("type_{}", implied(value).unwrap_or_default())),
+            ("treepath", [Arg { name: None, value }]) => Some(format!("tree_{}", implied(value)?)),
+            ("make_datetime" | "make_timespan", [Arg { name: None, value }]) => implied(value),
+            ("ingestion_time", []) => Some("$IngestionTime".to_owned()),
             _ => None,
         },
         _ => None,
     }
+}
+
+/// Functions whose result is called as their first argument is, by Microsoft's own binder.
+#[rustfmt::skip]
+const PASSING: &[&str] = &[
+    "split", "tostring", "tohex", "todynamic", "toobject", "tolong", "toint", "toreal", "todouble", "todatetime",
+    "totimespan", "totime", "tobool", "toboolean", "todecimal", "toguid", "parse_csv", "parsejson", "parse_json",
+    "parse_xml", "format_datetime", "format_timespan", "startofday", "bin", "floor", "bin_at", "binary_and",
+    "binary_or", "binary_xor", "binary_not", "binary_shift_right", "binary_shift_left", "bitset_count_ones", "round",
+    "ceiling", "pow", "sqrt", "log", "log2", "log10", "exp", "exp2", "exp10", "cos", "sin", "tan", "acos", "asin",
+    "atan", "atan2", "abs", "rand", "gamma", "loggamma", "format_bytes",
+];
+
+/// Whether the result of a function is called as its argument is.
+pub(super) fn passes_through(function: &str) -> bool {
+    PASSING.contains(&function)
 }
 
 /// `name`, or `name1`, `name2`… if it is taken.
@@ -37,11 +56,11 @@ pub(super) fn unique(name: &str, columns: &[BoundColumn]) -> String {
     (1..).map(|number| format!("{name}{number}")).find(|candidate| !taken(candidate)).unwrap_or_default()
 }
 
-/// The first free of `Column1`, `Column2`…
-pub(super) fn unnamed(columns: &[BoundColumn]) -> String {
+/// The first of `Column1`, `Column2`… that neither the operator's input nor its result has.
+pub(super) fn unnamed(input: &[BoundColumn], columns: &[BoundColumn]) -> String {
     (1..)
         .map(|number| format!("Column{number}"))
-        .find(|candidate| !columns.iter().any(|column| *column.name == **candidate))
+        .find(|candidate| !input.iter().chain(columns).any(|column| *column.name == **candidate))
         .unwrap_or_default()
 }
 

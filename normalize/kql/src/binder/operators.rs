@@ -7,17 +7,17 @@ use weir_contract::schema::ColumnType;
 
 use super::expression::Context;
 use super::scope::{Binding, Scope};
-use super::{Binder, Bound, BoundColumn, Relation, names};
+use super::{Applied, Binder, Bound, BoundColumn, Relation, names};
 use crate::diagnostic::{Diagnostic, Span, nearest};
 use crate::functions::regexes;
-use crate::program::graph::{NodeId, Op};
+use crate::program::graph::{DomainId, NodeId, Op};
+use crate::program::is_constant;
 use crate::program::parse::Pattern as ParsePattern;
 use crate::program::parse_kv::KvPattern;
-use crate::program::probe::ProbeTable;
 use crate::program::unnest::UnnestSpec;
 use crate::scalar::Scalar;
 use crate::syntax::ast::{
-    Assignment, Expand, Expr, JoinKey, JoinKind, Name, Operator, OperatorKind, ParseKv, ParsePart, ParseSpec, Pattern,
+    Assignment, Expand, Expr, ExprKind, Name, Operator, OperatorKind, ParseKv, ParsePart, ParseSpec, Pattern,
 };
 
 impl Binder<'_> {
@@ -50,7 +50,7 @@ impl Binder<'_> {
         })
     }
 
-    fn filtered(&mut self, mut relation: Relation, mask: NodeId) -> Relation {
+    fn filtered(&mut self, relation: Relation, mask: NodeId) -> Relation {
         if self.is_filter {
             let all = match self.conjunction {
                 Some(before) => self.graph.builtin("and", vec![before, mask]),
@@ -63,11 +63,22 @@ impl Binder<'_> {
             return relation;
         }
         let (selection, domain) = self.graph.filter(mask, relation.domain);
-        for column in &mut relation.columns {
-            column.node = self.graph.moved(column.node, selection, domain);
+        self.carried(&relation, selection, domain)
+    }
+
+    /// The table's columns carried through a selection.
+    pub(super) fn carried(&mut self, relation: &Relation, selection: NodeId, domain: DomainId) -> Relation {
+        let mut result = Relation::new(domain);
+        for column in &relation.columns {
+            let node = self.graph.moved(column.node, selection, domain);
+            result.columns.push(BoundColumn { name: Arc::clone(&column.name), node });
         }
-        relation.domain = domain;
-        relation
+        result.applied = relation.applied.as_ref().map(|applied| Applied {
+            origin: self.graph.moved(applied.origin, selection, domain),
+            outside: Rc::clone(&applied.outside),
+            carried: Rc::new(self.carried(&applied.carried, selection, domain)),
+        });
+        result
     }
 
     fn operator(&mut self, relation: Relation, operator: &Operator, scope: &Rc<Scope>) -> Bound<Relation> {
@@ -97,9 +108,7 @@ impl Binder<'_> {
             }
             OperatorKind::ProjectReorder(patterns) => self.reorder(relation, patterns),
             OperatorKind::ProjectRename(pairs) => self.rename(relation, pairs),
-            OperatorKind::Join { kind, drop_right_keys, right, keys } => {
-                self.join(relation, *kind, *drop_right_keys, right, keys, scope)
-            }
+            OperatorKind::Join(join) => self.join(relation, join, &operator.name_span, scope),
             OperatorKind::Union(union) => {
                 self.union(Some(relation), union, &operator.span, Context { relation: None, scope })
             }
@@ -107,21 +116,63 @@ impl Binder<'_> {
             OperatorKind::ParseKv(spec) => self.parse_kv(relation, spec, scope),
             OperatorKind::Expand(spec) => self.mv_expand(relation, spec, scope),
             OperatorKind::Invoke(name, args) => {
-                let Some(Binding::Function(definition, inner)) = scope.get(&name.text) else {
-                    return Err(Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text)));
-                };
                 // The arguments may not name columns: the function is called on the whole table.
                 let context = Context { relation: None, scope };
+                let Some(Binding::Function(definition, inner)) = scope.get(&name.text) else {
+                    if let Some(definition) = self.stored(&name.text) {
+                        return self
+                            .expand_stored(&definition, Some(relation), args, &operator.span, context)?
+                            .into_table(&operator.span);
+                    }
+                    let mut error = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
+                    let visible = scope.visible();
+                    error.help = nearest(&name.text, self.catalog.names().chain(visible.iter().map(String::as_str)));
+                    return Err(error);
+                };
                 self.expand(&definition, &inner, Some(relation), args, &operator.span, context)?
                     .into_table(&operator.span)
             }
-            OperatorKind::Nothing => Ok(relation),
-            OperatorKind::Stateful(name) => Err(Diagnostic::error(
-                operator.span.clone(),
-                format!("stateful operator `{name}` cannot run at ingest"),
-            )
-            .with_help("it would need the rows of all batches; use it in a hunting query")),
+            OperatorKind::Nothing | OperatorKind::As(_) | OperatorKind::Render(..) => Ok(relation),
+            OperatorKind::Serialize(assignments) => Ok(self.extend(relation, assignments, scope)),
+            OperatorKind::GetSchema => Ok(self.schema_of(&relation)),
+            OperatorKind::Apply(apply) => self.mv_apply(relation, apply, scope),
+            OperatorKind::Summarize { aggregates, by } => {
+                self.gathers(&relation, operator)?;
+                self.summarize(&relation, aggregates, by, scope)
+            }
+            OperatorKind::Distinct(columns) => {
+                self.gathers(&relation, operator)?;
+                self.distinct(&relation, columns, scope)
+            }
+            OperatorKind::Count => {
+                self.gathers(&relation, operator)?;
+                self.count(&relation)
+            }
+            OperatorKind::Sort(keys) => {
+                self.gathers(&relation, operator)?;
+                self.arrange(&relation, keys, usize::MAX, scope)
+            }
+            OperatorKind::Top(count, keys) => {
+                self.gathers(&relation, operator)?;
+                let limit = self.row_count(count, scope)?;
+                self.arrange(&relation, keys, limit, scope)
+            }
+            OperatorKind::Take(count) | OperatorKind::Sample(count) => {
+                self.gathers(&relation, operator)?;
+                let limit = self.row_count(count, scope)?;
+                self.arrange(&relation, &[], limit, scope)
+            }
+            kind => Err(stateful(kind.name(), operator.name_span.clone())),
         }
+    }
+
+    /// An operator that gathers rows runs over constants, and over a row's own array; over events it is refused.
+    fn gathers(&self, relation: &Relation, operator: &Operator) -> Bound<()> {
+        let columns: Vec<NodeId> = relation.columns.iter().map(|column| column.node).collect();
+        if relation.applied.is_some() || is_constant(&self.graph, &columns, relation.domain) {
+            return Ok(());
+        }
+        Err(stateful(operator.kind.name(), operator.name_span.clone()))
     }
 
     /// The value of an assignment; on an error, reports it and stands in a null.
@@ -132,23 +183,27 @@ impl Binder<'_> {
 
     fn extend(&mut self, relation: Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
         let mut result = relation.clone();
+        let mut declared: Vec<String> = Vec::new();
         for assignment in assignments {
             // All assignments see the operator's input, never each other.
             let node = self.value(assignment, &relation, scope);
             let name = match &assignment.name {
                 Some(name) => name.text.clone(),
+                // A name that follows from the expression replaces a column, once.
                 None => match names::implied(&assignment.value) {
-                    Some(name) => names::unique(&name, &result.columns),
-                    None => names::unnamed(&result.columns),
+                    Some(name) if declared.contains(&name) => names::unique(&name, &result.columns),
+                    Some(name) => name,
+                    None => names::unnamed(&relation.columns, &result.columns),
                 },
             };
+            declared.push(name.clone());
             result.set(&name, node);
         }
         result
     }
 
     fn project(&mut self, relation: &Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
-        let mut result = Relation { domain: relation.domain, columns: Vec::new() };
+        let mut result = Relation { columns: Vec::new(), ..relation.clone() };
         for assignment in assignments {
             let node = self.value(assignment, relation, scope);
             let name = match &assignment.name {
@@ -159,9 +214,14 @@ impl Binder<'_> {
                     }
                     name.text.clone()
                 }
-                None => match names::implied(&assignment.value) {
-                    Some(name) => names::unique(&name, &result.columns),
-                    None => names::unnamed(&result.columns),
+                None => match (&assignment.value.kind, names::implied(&assignment.value)) {
+                    (ExprKind::Name(name), _) if result.columns.iter().any(|column| *column.name == **name) => {
+                        let message = format!("`{name}` is projected twice");
+                        self.errors.push(Diagnostic::error(assignment.value.span.clone(), message));
+                        continue;
+                    }
+                    (_, Some(name)) => names::unique(&name, &result.columns),
+                    (_, None) => names::unnamed(&relation.columns, &result.columns),
                 },
             };
             result.columns.push(BoundColumn { name: name.into(), node });
@@ -193,7 +253,7 @@ impl Binder<'_> {
         let first = self.matched(&relation, patterns)?;
         let rest = (0..relation.columns.len()).filter(|place| !first.contains(place));
         let columns = first.iter().copied().chain(rest).map(|place| relation.columns[place].clone()).collect();
-        Ok(Relation { domain: relation.domain, columns })
+        Ok(Relation { columns, ..relation })
     }
 
     fn rename(&mut self, relation: Relation, pairs: &[(Name, Name)]) -> Bound<Relation> {
@@ -219,73 +279,6 @@ impl Binder<'_> {
                     format!("there is already a column `{}`", column.name),
                 ));
             }
-        }
-        Ok(result)
-    }
-
-    fn join(
-        &mut self,
-        relation: Relation,
-        kind: JoinKind,
-        drop_right_keys: bool,
-        right: &Expr,
-        keys: &[JoinKey],
-        scope: &Rc<Scope>,
-    ) -> Bound<Relation> {
-        let table = self.table(right, Context { relation: None, scope })?;
-        let mut left_keys = Vec::new();
-        let mut right_keys = Vec::new();
-        for key in keys {
-            let left = relation.column(&key.left.text);
-            let left = match left {
-                Some(node) => node,
-                None => {
-                    self.complain(unknown_column(&key.left.text, &key.left.span, &relation))?;
-                    self.null(ColumnType::String)
-                }
-            };
-            let right = table
-                .column(&key.right.text)
-                .ok_or_else(|| unknown_column(&key.right.text, &key.right.span, &table))?;
-            let (left_ty, right_ty) = (self.graph.ty(left), self.graph.ty(right));
-            let whole = |ty| matches!(ty, ColumnType::Int | ColumnType::Long);
-            let ty = match (left_ty, right_ty) {
-                (a, b) if a == b => a,
-                (a, b) if whole(a) && whole(b) => ColumnType::Long,
-                (ColumnType::Dynamic, other) => other,
-                (ColumnType::String, other) if self.graph.constant(left).is_some() => other,
-                (a, b) => {
-                    return Err(Diagnostic::error(
-                        key.left.span.clone(),
-                        format!("the key `{}` is of type {a} on the left and {b} on the right", key.left.text),
-                    )
-                    .with_help("convert one of them with `extend` before"));
-                }
-            };
-            left_keys.push(self.graph.convert(left, ty));
-            right_keys.push(self.graph.convert(right, ty));
-        }
-        let brought: Vec<&BoundColumn> = table
-            .columns
-            .iter()
-            .filter(|column| !drop_right_keys || !keys.iter().any(|key| *key.right.text == *column.name))
-            .collect();
-        let all: Vec<NodeId> = right_keys.iter().copied().chain(brought.iter().map(|column| column.node)).collect();
-        let (mut arrays, rows) = self.constant_table(&all, table.domain, &right.span)?;
-        let columns = arrays.split_off(right_keys.len());
-        let key_types = right_keys.iter().map(|node| self.graph.ty(*node)).collect();
-        let probe = ProbeTable::new(&arrays, key_types, columns, rows, kind == JoinKind::LeftOuter);
-        let (selection, domain) = self.graph.selection(Op::Probe(Arc::new(probe)), left_keys, relation.domain);
-        let mut result = Relation { domain, columns: Vec::new() };
-        for column in &relation.columns {
-            let node = self.graph.moved(column.node, selection, domain);
-            result.columns.push(BoundColumn { name: Arc::clone(&column.name), node });
-        }
-        for (number, column) in brought.into_iter().enumerate() {
-            let ty = self.graph.ty(column.node);
-            let node = self.graph.field(Op::Probed(number), number, selection, ty, domain);
-            let name = names::unique(&column.name, &result.columns);
-            result.columns.push(BoundColumn { name: name.into(), node });
         }
         Ok(result)
     }
@@ -366,51 +359,81 @@ impl Binder<'_> {
     }
 
     fn mv_expand(&mut self, relation: Relation, spec: &Expand, scope: &Rc<Scope>) -> Bound<Relation> {
-        let context = Context { relation: Some(&relation), scope };
+        let (selection, domain, expanded) = self.unnest(&relation, spec, scope)?;
+        let mut result = self.carried(&relation, selection, domain);
+        for column in expanded {
+            result.set(&column.name, column.node);
+        }
+        Ok(result)
+    }
+
+    /// One row per element: the selection, its domain, and the elements' columns.
+    pub(super) fn unnest(
+        &mut self,
+        relation: &Relation,
+        spec: &Expand,
+        scope: &Rc<Scope>,
+    ) -> Bound<(NodeId, DomainId, Vec<BoundColumn>)> {
+        let context = Context { relation: Some(relation), scope };
         let mut nodes = Vec::new();
-        let mut outputs = Vec::new();
+        let mut outputs: Vec<(String, ColumnType)> = Vec::new();
         for (assignment, ty) in &spec.columns {
-            let node = self.expr(&assignment.value, context)?;
+            let mut node = self.expr(&assignment.value, context)?;
+            // A missing column is an empty text, here an array without elements.
+            if self.graph.ty(node) == ColumnType::String
+                && self.graph.constant(node).and_then(Scalar::as_str) == Some("")
+            {
+                node = self.null(ColumnType::Dynamic);
+            }
             if self.graph.ty(node) != ColumnType::Dynamic {
-                return Err(Diagnostic::error(assignment.value.span.clone(), "`mv-expand` expands dynamic values"));
+                return Err(Diagnostic::error(assignment.value.span.clone(), "only dynamic values can be expanded")
+                    .with_help("`parse_json(…)` or `todynamic(…)` reads a text as a dynamic value"));
             }
             let name = match &assignment.name {
                 Some(name) => name.text.clone(),
-                None => names::implied(&assignment.value).unwrap_or_else(|| names::unnamed(&relation.columns)),
+                None => names::implied(&assignment.value).unwrap_or_else(|| names::unnamed(&[], &relation.columns)),
             };
             nodes.push(node);
             outputs.push((name, ty.unwrap_or(ColumnType::Dynamic)));
         }
-        let mut limit = usize::MAX;
-        if let Some(expr) = &spec.limit {
-            let node = self.expr(expr, context)?;
-            match self.graph.constant(node) {
-                Some(Scalar::Long(value)) => limit = usize::try_from(*value).unwrap_or(0),
-                _ => return Err(Diagnostic::error(expr.span.clone(), "the limit must be a constant number")),
-            }
-        }
+        let limit = match &spec.limit {
+            Some(expr) => self.row_count(expr, scope)?,
+            None => usize::MAX,
+        };
         let count = nodes.len();
         let op = Op::Unnest(UnnestSpec { as_array: spec.as_array, limit });
         let (selection, domain) = self.graph.selection(op, nodes, relation.domain);
-        let mut result = Relation { domain, columns: Vec::new() };
-        for column in &relation.columns {
-            let node = self.graph.moved(column.node, selection, domain);
-            result.columns.push(BoundColumn { name: Arc::clone(&column.name), node });
-        }
+        let mut expanded = Vec::new();
         for (number, (name, ty)) in outputs.iter().enumerate() {
             let node = self.graph.field(Op::Unnested(number), number, selection, ColumnType::Dynamic, domain);
             let node = self.graph.convert(node, *ty);
-            result.set(name, node);
+            expanded.push(BoundColumn { name: name.as_str().into(), node });
         }
         if let Some(index) = &spec.index {
             let node = self.graph.field(Op::Unnested(count), count, selection, ColumnType::Long, domain);
-            result.set(&index.text, node);
+            expanded.push(BoundColumn { name: index.text.as_str().into(), node });
         }
-        Ok(result)
+        Ok((selection, domain, expanded))
+    }
+
+    /// A constant number of rows.
+    pub(super) fn row_count(&mut self, expr: &Expr, scope: &Rc<Scope>) -> Bound<usize> {
+        let node = self.expr(expr, Context { relation: None, scope })?;
+        match self.graph.constant(node) {
+            Some(Scalar::Long(value)) => Ok(usize::try_from(*value).unwrap_or(0)),
+            Some(Scalar::Int(value)) => Ok(usize::try_from(*value).unwrap_or(0)),
+            _ => Err(Diagnostic::error(expr.span.clone(), "the number of rows must be a constant")),
+        }
     }
 }
 
-fn unknown_column(name: &str, span: &Span, relation: &Relation) -> Diagnostic {
+/// Says why an operator over many events cannot run.
+pub(super) fn stateful(name: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(span, format!("stateful operator `{name}` cannot run at ingest"))
+        .with_help("it would need the rows of all batches; use it in a hunting query")
+}
+
+pub(super) fn unknown_column(name: &str, span: &Span, relation: &Relation) -> Diagnostic {
     let mut error = Diagnostic::error(span.clone(), format!("unknown column `{name}`"));
     error.help = nearest(name, relation.columns.iter().map(|column| &*column.name));
     error

@@ -11,41 +11,76 @@ use super::expression::Context;
 use super::scope::{Binding, Scope};
 use super::{Binder, Bound, BoundColumn, Item, MAX_LETS, Relation, names};
 use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::functions;
 use crate::program::constant_columns;
 use crate::program::graph::{Domain, NodeId};
 use crate::scalar::Scalar;
-use crate::syntax::ast::{Arg, Assignment, Expr, ExprKind, Let, LetValue, Name, Union};
+use crate::syntax::ast::{
+    Arg, Assignment, Expr, ExprKind, Let, LetValue, Name, Operator, OperatorKind, Param, ParamType, Statement, Union,
+};
 
 /// Most rows of a `range` at compile time.
 const MAX_RANGE_ROWS: i64 = 100_000;
 
 impl Binder<'_> {
     /// Binds statements one after the other; each sees those before it.
-    pub(super) fn lets(&mut self, lets: &[Let], scope: &Rc<Scope>) -> Bound<Rc<Scope>> {
-        if let Some(extra) = lets.get(MAX_LETS) {
-            return Err(Diagnostic::error(extra.name.span.clone(), format!("more than {MAX_LETS} `let` statements")));
-        }
+    pub(super) fn statements(&mut self, statements: &[Statement], scope: &Rc<Scope>) -> Bound<Rc<Scope>> {
         let mut scope = Rc::clone(scope);
-        for statement in lets {
-            let binding = match &statement.value {
-                LetValue::Function(definition) => Binding::Function(Rc::clone(definition), Rc::clone(&scope)),
-                LetValue::Expr(expr) => {
-                    // `let f = g;` names a function anew.
-                    let alias = match &expr.kind {
-                        ExprKind::Name(name) => scope.get(name).filter(|b| matches!(b, Binding::Function(..))),
-                        _ => None,
-                    };
-                    match alias {
-                        Some(function) => function,
-                        None => self.item(expr, Context { relation: None, scope: &scope })?.into_binding(),
-                    }
+        for (number, statement) in statements.iter().enumerate() {
+            let (name, binding) = match statement {
+                Statement::Let(Let { name, .. }) if number >= MAX_LETS => {
+                    let message = format!("more than {MAX_LETS} `let` statements");
+                    return Err(Diagnostic::error(name.span.clone(), message));
+                }
+                Statement::Let(Let { name, value }) => (name, self.let_value(value, &scope)?),
+                Statement::Set(..) => continue,
+                Statement::Declare(params) => {
+                    scope = self.declared(params, &scope)?;
+                    continue;
+                }
+                Statement::Result(expr) => {
+                    return Err(Diagnostic::error(expr.span.clone(), "a query at ingest has one result")
+                        .with_help("name the table with `let`, or remove it"));
+                }
+                Statement::Other(name) => {
+                    return Err(Diagnostic::error(name.span.clone(), "this statement means nothing at ingest")
+                        .with_help("only the service knows its databases; remove it"));
                 }
             };
             let inner = Scope::inside(&scope, false);
-            inner.insert(&statement.name.text, binding);
+            inner.insert(&name.text, binding);
             scope = inner;
         }
         Ok(scope)
+    }
+
+    fn let_value(&mut self, value: &LetValue, scope: &Rc<Scope>) -> Bound<Binding> {
+        let expr = match value {
+            LetValue::Function(definition) => {
+                return Ok(Binding::Function(Rc::clone(definition), Rc::clone(scope)));
+            }
+            LetValue::Expr(expr) => expr,
+        };
+        // `let f = g;` names a function anew.
+        if let ExprKind::Name(name) = &expr.kind
+            && let Some(function @ Binding::Function(..)) = scope.get(name)
+        {
+            return Ok(function);
+        }
+        Ok(self.item(expr, Context { relation: None, scope })?.into_binding())
+    }
+
+    /// Query parameters: their defaults, as nobody hands values over at ingest.
+    fn declared(&mut self, params: &[Param], scope: &Rc<Scope>) -> Bound<Rc<Scope>> {
+        let inner = Scope::inside(scope, false);
+        for param in params {
+            let (Some(default), ParamType::Scalar(ty)) = (&param.default, &param.ty) else {
+                return Err(Diagnostic::error(param.name.span.clone(), "a query parameter needs a default at ingest"));
+            };
+            let node = self.expr(default, Context { relation: None, scope })?;
+            inner.insert(&param.name.text, Binding::Scalar(self.graph.convert(node, *ty)));
+        }
+        Ok(inner)
     }
 
     pub(super) fn table(&mut self, expr: &Expr, context: Context<'_>) -> Bound<Relation> {
@@ -56,7 +91,7 @@ impl Binder<'_> {
     pub(super) fn item(&mut self, expr: &Expr, context: Context<'_>) -> Bound<Item> {
         match &expr.kind {
             ExprKind::Pipe(source, operators) => {
-                let relation = self.table(source, context)?;
+                let relation = self.table(source, Context { relation: None, ..context })?;
                 Ok(Item::Table(self.operators(relation, operators, context.scope)?))
             }
             ExprKind::Name(name) => {
@@ -111,7 +146,13 @@ impl Binder<'_> {
         if let Some(Binding::Function(definition, scope)) = context.scope.get(&name.text) {
             return self.expand(&definition, &scope, None, args, &expr.span, context);
         }
+        if functions::find(&name.text).is_none()
+            && let Some(definition) = self.stored(&name.text)
+        {
+            return self.expand_stored(&definition, None, args, &expr.span, context);
+        }
         match (name.text.as_str(), args) {
+            ("_GetWatchlist", [alias, ..]) => self.watchlist(alias, context).map(Item::Table),
             ("materialize", [table]) => self.item(&table.value, context),
             ("table", [table]) => {
                 let node = self.expr(&table.value, context)?;
@@ -123,6 +164,32 @@ impl Binder<'_> {
             }
             _ => Ok(Item::Scalar(self.expr(expr, context)?)),
         }
+    }
+
+    /// A table that the host knows. One that it does not know is empty, with a complaint.
+    fn watchlist(&mut self, alias: &Arg, context: Context<'_>) -> Bound<Relation> {
+        let node = self.expr(&alias.value, context)?;
+        let Some(name) = self.graph.constant(node).and_then(Scalar::as_str).map(str::to_owned) else {
+            return Err(Diagnostic::error(alias.value.span.clone(), "a watchlist's alias must be constant"));
+        };
+        let Some(rows) = self.catalog.find_watchlist(&name) else {
+            let error = Diagnostic::error(alias.value.span.clone(), format!("unknown watchlist `{name}`"))
+                .with_help("without it, nothing is on the list");
+            self.complain(error)?;
+            let domain = self.graph.domain(Domain::Rows(0));
+            return Ok(Relation::new(domain));
+        };
+        let domain = self.graph.domain(Domain::Rows(rows.num_rows()));
+        let mut relation = Relation::new(domain);
+        for (field, array) in rows.schema().fields().iter().zip(rows.columns()) {
+            let Some(ty) = ColumnType::of_field(field) else { continue };
+            let array = arrow::compute::cast(array, &ty.arrow()).map_err(|error| {
+                Diagnostic::error(alias.value.span.clone(), format!("cannot read the watchlist: {error}"))
+            })?;
+            let node = self.graph.column(array, ty);
+            relation.columns.push(BoundColumn { name: field.name().as_str().into(), node });
+        }
+        Ok(relation)
     }
 
     fn datatable(&mut self, columns: &[(Name, ColumnType)], values: &[Expr], context: Context<'_>) -> Bound<Relation> {
@@ -138,7 +205,7 @@ impl Binder<'_> {
             cells[position % columns.len()].push(scalar.to_array());
         }
         let domain = self.graph.domain(Domain::Rows(rows));
-        let mut relation = Relation { domain, columns: Vec::new() };
+        let mut relation = Relation::new(domain);
         for ((name, ty), cells) in columns.iter().zip(cells) {
             let cells: Vec<&dyn arrow::array::Array> = cells.iter().map(AsRef::as_ref).collect();
             let array = if cells.is_empty() {
@@ -154,7 +221,7 @@ impl Binder<'_> {
 
     fn print(&mut self, assignments: &[Assignment], context: Context<'_>) -> Bound<Relation> {
         let domain = self.graph.domain(Domain::Rows(1));
-        let mut relation = Relation { domain, columns: Vec::new() };
+        let mut relation = Relation::new(domain);
         for (number, assignment) in assignments.iter().enumerate() {
             let node = self.expr(&assignment.value, Context { relation: None, scope: context.scope })?;
             let name = match &assignment.name {
@@ -214,7 +281,7 @@ impl Binder<'_> {
         };
         let node = self.graph.column(array, ty);
         let domain = self.graph.domain(Domain::Rows(count as usize));
-        Ok(Relation { domain, columns: vec![BoundColumn { name: name.text.as_str().into(), node }] })
+        Ok(Relation { columns: vec![BoundColumn { name: name.text.as_str().into(), node }], ..Relation::new(domain) })
     }
 
     /// `union`: rows of all branches, columns by name. Same names of different types become `name_type`.
@@ -225,11 +292,19 @@ impl Binder<'_> {
         span: &Span,
         context: Context<'_>,
     ) -> Bound<Relation> {
+        if first.as_ref().is_some_and(|relation| relation.applied.is_some()) {
+            return Err(Diagnostic::error(span.clone(), "`union` cannot run inside `mv-apply`"));
+        }
         let mut branches: Vec<(String, Relation)> = Vec::new();
         branches.extend(first.map(|relation| ("union_arg0".to_owned(), relation)));
         for table in &union.tables {
             let label = match &table.kind {
                 ExprKind::Name(name) => name.clone(),
+                // `… | as name`
+                ExprKind::Pipe(_, operators) => match operators.last() {
+                    Some(Operator { kind: OperatorKind::As(name), .. }) => name.text.clone(),
+                    _ => format!("union_arg{}", branches.len()),
+                },
                 _ => format!("union_arg{}", branches.len()),
             };
             match self.table(table, Context { relation: None, scope: context.scope }) {
@@ -260,13 +335,16 @@ impl Binder<'_> {
             for column in &branch.columns {
                 let key = (Arc::clone(&column.name), self.graph.ty(column.node));
                 let everywhere = branches.iter().all(|branch| branch.column(&column.name).is_some());
-                if !wanted.contains(&key) && (everywhere || !union.inner) {
-                    wanted.push(key);
+                if wanted.contains(&key) || (!everywhere && union.inner) {
+                    continue;
                 }
+                // Columns of one name stand together.
+                let place = wanted.iter().rposition(|(name, _)| *name == key.0).map_or(wanted.len(), |last| last + 1);
+                wanted.insert(place, key);
             }
         }
         let domain = self.graph.domain(Domain::Union(branches.iter().map(|branch| branch.domain).collect()));
-        let mut relation = Relation { domain, columns: Vec::new() };
+        let mut relation = Relation::new(domain);
         for (name, ty) in &wanted {
             let nodes: Vec<NodeId> = branches
                 .iter()

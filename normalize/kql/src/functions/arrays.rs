@@ -59,20 +59,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         .repeating(1),
     function("array_reverse", D1, DYNAMIC, |args| edit(args, |items| items.reverse()), "`array_reverse(array)`"),
     function(
-        "array_sort_asc",
-        D1,
-        DYNAMIC,
-        |args| edit(args, |items| items.sort_by(|a, b| compare(a, b))),
-        "`array_sort_asc(array)`: nulls last",
-    ),
-    function(
-        "array_sort_desc",
-        D1,
-        DYNAMIC,
-        |args| edit(args, |items| items.sort_by(|a, b| compare_desc(a, b))),
-        "`array_sort_desc(array)`: nulls last",
-    ),
-    function(
         "array_sum",
         D1,
         Returns::Ty(Real),
@@ -302,21 +288,6 @@ fn edit(args: &Args<'_>, change: impl Fn(&mut Vec<&str>)) -> ArrayRef {
         write_list(out, items);
         true
     })
-}
-
-fn compare(a: &str, b: &str) -> std::cmp::Ordering {
-    (a == "null").cmp(&(b == "null")).then_with(|| values(a, b))
-}
-
-fn compare_desc(a: &str, b: &str) -> std::cmp::Ordering {
-    (a == "null").cmp(&(b == "null")).then_with(|| values(b, a))
-}
-
-fn values(a: &str, b: &str) -> std::cmp::Ordering {
-    match (a.parse::<f64>(), b.parse::<f64>()) {
-        (Ok(a), Ok(b)) => a.total_cmp(&b),
-        _ => text::dynamic_text(a).cmp(&text::dynamic_text(b)),
-    }
 }
 
 fn shift(args: &Args<'_>, direction: i64) -> ArrayRef {

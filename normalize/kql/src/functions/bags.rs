@@ -19,7 +19,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("bag_keys", &[Want::Dynamic], DYNAMIC, keys, "`bag_keys(bag)`: array of the member names"),
     function("bag_has_key", &[Want::Dynamic, Want::Text], Returns::Ty(Bool), has_key, "`bag_has_key(bag, name)`: whether the bag has such a member"),
     function("bag_remove_keys", &[Want::Dynamic, Want::Dynamic], DYNAMIC, remove_keys, "`bag_remove_keys(bag, names)`: without these members; `$.a.b` names a nested one"),
-    function("bag_set_key", &[Want::Dynamic, Want::Text, Want::Any], DYNAMIC, set_key, "`bag_set_key(bag, name, value)`: the member set or added"),
+    function("bag_set_key", &[Want::Dynamic, Want::Text, Want::Any], DYNAMIC, set_key, "`bag_set_key(bag, name, value)`: the member set or added; `$.a.b` names a nested one"),
     function("bag_zip", &[Want::Dynamic, Want::Dynamic], DYNAMIC, zip, "`bag_zip(names, values)`: a bag of two arrays"),
     function("treepath", &[Want::Dynamic], DYNAMIC, tree_path, "`treepath(value)`: array of the paths of all leaves and inner bags"),
 ];
@@ -224,18 +224,36 @@ fn set_key(args: &Args<'_>) -> ArrayRef {
         if !is_bag(value) {
             return false;
         }
-        let mut name = String::new();
-        json::write_string(&mut name, key.get(row));
         let mut new = String::new();
         print.json(row, &mut new);
-        let mut members = bag(value);
-        match members.iter_mut().find(|(key, _)| same_key(key, &name)) {
-            Some((_, member)) => *member = &new,
-            None => members.push((&name, &new)),
-        }
-        write_bag(out, members);
+        let key = key.get(row);
+        let path: Vec<&str> = match key.strip_prefix("$.") {
+            Some(path) => path.split('.').take(MAX_TREE_DEPTH).collect(),
+            None => vec![key],
+        };
+        set(value, &path, &new, out);
         true
     })
+}
+
+/// The bag with the member at `path` set; what is no bag on the way becomes one.
+fn set(bag_text: &str, path: &[&str], new: &str, out: &mut String) {
+    let Some((first, rest)) = path.split_first() else {
+        out.push_str(new);
+        return;
+    };
+    let mut name = String::new();
+    json::write_string(&mut name, first);
+    let mut members = bag(bag_text);
+    let place = members.iter().position(|(key, _)| same_key(key, &name));
+    let inner = place.map_or("{}", |place| members[place].1);
+    let mut text = String::new();
+    set(inner, rest, new, &mut text);
+    match place {
+        Some(place) => members[place].1 = &text,
+        None => members.push((&name, &text)),
+    }
+    write_bag(out, members);
 }
 
 fn zip(args: &Args<'_>) -> ArrayRef {

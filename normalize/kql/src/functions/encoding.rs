@@ -4,7 +4,7 @@ use arrow::array::ArrayRef;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::Digest;
-use weir_contract::schema::ColumnType::{Long, String as Str};
+use weir_contract::schema::ColumnType::{Guid, Long, String as Str};
 
 use super::args::Args;
 use super::{Function, Returns, Want, function};
@@ -41,6 +41,36 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "`base64_decode_tostring(text)`: empty if it is no base64 of UTF-8",
     ),
     function(
+        "base64_encode_fromguid",
+        T1,
+        TEXT,
+        |args| {
+            let a = args.text(0);
+            args.texts(|row, out| {
+                if let Some(bytes) = hex::decode(a.get(row).replace('-', "")).ok().and_then(mixed_endian) {
+                    STANDARD.encode_string(bytes, out);
+                }
+            })
+        },
+        "`base64_encode_fromguid(guid)`: of its 16 bytes as .NET orders them",
+    ),
+    function(
+        "base64_decode_toguid",
+        T1,
+        Returns::Ty(Guid),
+        |args| {
+            let a = args.text(0);
+            args.opt_texts(|row, out| {
+                let Some(bytes) = STANDARD.decode(a.get(row)).ok().and_then(mixed_endian) else { return false };
+                let digits = hex::encode(bytes);
+                let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+                out.push_str(&parts.join("-"));
+                true
+            })
+        },
+        "`base64_decode_toguid(text)`: null if it is no base64 of 16 bytes",
+    ),
+    function(
         "tohex",
         &[Want::Long, Want::Long],
         TEXT,
@@ -71,6 +101,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "`hex_tolong(text)`: the number that hexadecimal digits stand for (Weir's own)",
     ),
 ];
+
+/// The bytes of a guid between its written order and .NET's, whose first three parts are little-endian.
+fn mixed_endian(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+    if bytes.len() != 16 {
+        return None;
+    }
+    bytes[..4].reverse();
+    bytes[4..6].reverse();
+    bytes[6..8].reverse();
+    Some(bytes)
+}
 
 fn hash<D: Digest>(args: &Args<'_>) -> ArrayRef {
     let a = args.text(0);

@@ -4,6 +4,7 @@
 //! documentation. The binder converts arguments to the wanted types before it calls a kernel, so kernels meet only
 //! those; it folds calls with constant arguments by running the kernel once. A kernel is total: no value makes it fail.
 
+pub(crate) mod aggregates;
 pub(crate) mod args;
 mod arithmetic;
 mod arrays;
@@ -18,10 +19,12 @@ mod math;
 mod network;
 pub(crate) mod prepared;
 pub(crate) mod regexes;
+mod sequence;
 mod term;
 mod text;
 mod text_match;
 mod url;
+mod xxhash;
 
 use std::sync::OnceLock;
 
@@ -193,11 +196,13 @@ fn registry() -> &'static Registry {
             ("terms", term::FUNCTIONS),
             ("regular expressions", regexes::FUNCTIONS),
             ("dynamic arrays", arrays::FUNCTIONS),
+            ("dynamic arrays", sequence::FUNCTIONS),
             ("dynamic bags", bags::FUNCTIONS),
             ("date and time", datetime::FUNCTIONS),
             ("mathematics", math::FUNCTIONS),
             ("bits", bits::FUNCTIONS),
             ("encoding and hashes", encoding::FUNCTIONS),
+            ("encoding and hashes", xxhash::FUNCTIONS),
             ("network addresses", network::FUNCTIONS),
             ("urls and paths", url::FUNCTIONS),
         ];

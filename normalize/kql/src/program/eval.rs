@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewBuilder, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringViewBuilder, UInt32Array};
 use arrow::compute::{CastOptions, FilterBuilder, FilterPredicate, can_cast_types, cast_with_options, concat, take};
 use weir_contract::schema::ColumnType;
 
@@ -143,7 +143,21 @@ impl<'a> Frame<'a> {
                 let columns: Vec<ArrayRef> = node.args.iter().map(|arg| self.column(*arg, rows)).collect();
                 Slot::Selection(spec.unnest(&columns, rows))
             }
-            Op::Probed(number) | Op::Unnested(number) => {
+            Op::RowNumbers => {
+                let numbers: Int64Array = (0..self.rows_of(node) as i64).collect();
+                Slot::Value(Value::Array(Arc::new(numbers)))
+            }
+            Op::Gather(spec) => {
+                let rows = self.rows_of(node);
+                let columns: Vec<ArrayRef> = node.args.iter().map(|arg| self.column(*arg, rows)).collect();
+                Slot::Selection(spec.gather(&columns, rows, spec.outside.map(|outside| self.rows(outside))))
+            }
+            Op::Arrange(spec) => {
+                let rows = self.rows_of(node);
+                let columns: Vec<ArrayRef> = node.args.iter().map(|arg| self.column(*arg, rows)).collect();
+                Slot::Selection(spec.arrange(&columns, rows))
+            }
+            Op::Probed(number) | Op::Unnested(number) | Op::Gathered(number) => {
                 Slot::Value(Value::Array(Arc::clone(&self.selection(node.args[0]).columns[*number])))
             }
             Op::Parse(pattern) => {

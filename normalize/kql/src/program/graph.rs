@@ -6,6 +6,7 @@ use ahash::AHashMap;
 use arrow::array::ArrayRef;
 use weir_contract::schema::ColumnType;
 
+use super::gather::{ArrangeSpec, GatherSpec};
 use super::parse::Pattern;
 use super::parse_kv::KvPattern;
 use super::probe::ProbeTable;
@@ -40,8 +41,16 @@ pub(crate) enum Op {
     Probed(usize),
     /// Selection: one row per element of the arguments.
     Unnest(UnnestSpec),
+    /// The numbers of the domain's rows, from 0.
+    RowNumbers,
     /// Column of an unnest.
     Unnested(usize),
+    /// Selection: one row per group; takes rows from outside where groups belong to rows there.
+    Gather(GatherSpec),
+    /// Key or aggregate of a gathering.
+    Gathered(usize),
+    /// Selection: the rows in another order, or fewer of them.
+    Arrange(ArrangeSpec),
     /// Tuple: the captures of `parse`.
     Parse(Arc<Pattern>),
     ParseKv(Arc<KvPattern>),
@@ -80,6 +89,7 @@ enum Key {
     Where(NodeId, DomainId),
     Move(NodeId, NodeId),
     Field(&'static str, usize, NodeId),
+    RowNumbers(DomainId),
 }
 
 #[derive(Debug)]
@@ -267,6 +277,11 @@ impl Graph {
         (selection, selected)
     }
 
+    /// The numbers of a domain's rows, from 0.
+    pub(crate) fn row_numbers(&mut self, domain: DomainId) -> NodeId {
+        self.intern(Key::RowNumbers(domain), || (Op::RowNumbers, Vec::new(), ColumnType::Long, Some(domain)))
+    }
+
     /// `node` carried through a selection; constants need no carrying.
     pub(crate) fn moved(&mut self, node: NodeId, selection: NodeId, domain: DomainId) -> NodeId {
         if self.nodes[node].domain.is_none() {
@@ -281,6 +296,7 @@ impl Graph {
         let kind = match op {
             Op::Probed(_) => "probed",
             Op::Unnested(_) => "unnested",
+            Op::Gathered(_) => "gathered",
             _ => "part",
         };
         self.intern(Key::Field(kind, number, of), || (op, vec![of], ty, Some(domain)))

@@ -6,6 +6,7 @@
 //! unchanged are shared, never copied.
 
 pub(crate) mod eval;
+pub(crate) mod gather;
 pub(crate) mod graph;
 pub(crate) mod parse;
 pub(crate) mod parse_kv;
@@ -23,7 +24,7 @@ use self::eval::Frame;
 use self::schedule::Schedule;
 use crate::diagnostic::Diagnostic;
 
-pub(crate) use self::schedule::constant_columns;
+pub(crate) use self::schedule::{constant_columns, is_constant};
 
 /// Why a batch could not be run: it does not fit the program. No value of any row is ever the cause.
 #[derive(Debug, thiserror::Error)]

@@ -34,7 +34,7 @@ enum Matcher {
 enum Piece {
     Text(String),
     Skip,
-    Capture,
+    Capture(ColumnType),
 }
 
 impl Pattern {
@@ -79,7 +79,7 @@ impl Pattern {
                     .map(|part| match part {
                         ParsePart::Star => Piece::Skip,
                         ParsePart::Text(text) => Piece::Text(text.clone()),
-                        ParsePart::Column(..) => Piece::Capture,
+                        ParsePart::Column(_, ty) => Piece::Capture(ty.unwrap_or(ColumnType::String)),
                     })
                     .collect(),
             )
@@ -128,7 +128,7 @@ impl Pattern {
 fn literal_captures<'t>(pieces: &[Piece], text: &'t str, captures: &mut Vec<&'t str>) -> bool {
     let mut position = 0;
     // Whether a capture or `*` is open: the next literal may stand anywhere behind `position`.
-    let mut open: Option<bool> = None;
+    let mut open: Option<Option<ColumnType>> = None;
     for (number, piece) in pieces.iter().enumerate() {
         match piece {
             Piece::Text(literal) => {
@@ -141,29 +141,49 @@ fn literal_captures<'t>(pieces: &[Piece], text: &'t str, captures: &mut Vec<&'t 
                     Some(_) => rest.find(literal.as_str()),
                 };
                 let Some(start) = start else { return false };
-                if open == Some(true) {
+                if let Some(Some(_)) = open {
                     captures.push(&rest[..start]);
                 }
                 position += start + literal.len();
                 open = None;
             }
-            Piece::Skip | Piece::Capture => {
-                if open == Some(true) {
-                    // Nothing stands between two gaps: the first one takes nothing.
-                    captures.push(&text[position..position]);
+            Piece::Skip | Piece::Capture(_) => {
+                if let Some(Some(ty)) = open {
+                    // Nothing stands between two gaps: a number takes its digits, anything else takes nothing.
+                    let length = shaped_length(&text[position..], ty);
+                    captures.push(&text[position..position + length]);
+                    position += length;
                 }
-                open = Some(matches!(piece, Piece::Capture));
+                open = Some(match piece {
+                    Piece::Capture(ty) => Some(*ty),
+                    _ => None,
+                });
             }
         }
     }
     match open {
-        Some(true) => {
+        Some(Some(_)) => {
             captures.push(&text[position..]);
             true
         }
-        Some(false) => true,
+        Some(None) => true,
         None => position == text.len(),
     }
+}
+
+/// Length of the number at the start of `text`; 0 for types without a shape of their own.
+fn shaped_length(text: &str, ty: ColumnType) -> usize {
+    if !matches!(ty, ColumnType::Int | ColumnType::Long | ColumnType::Real) {
+        return 0;
+    }
+    let bytes = text.as_bytes();
+    let digits = |from: usize| bytes[from.min(bytes.len())..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let mut length = usize::from(matches!(bytes.first(), Some(b'-' | b'+')));
+    length += digits(length);
+    if ty == ColumnType::Real && bytes.get(length) == Some(&b'.') {
+        length += 1 + digits(length + 1);
+    }
+    length
 }
 
 fn reads_as(text: &str, ty: ColumnType) -> bool {

@@ -13,13 +13,26 @@ use crate::functions::args::Args;
 use crate::functions::{Prepared, Printer};
 use crate::scalar::Value;
 
+/// Which events stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Matching {
+    /// Those with a match, once per match.
+    Inner,
+    /// All, once per match.
+    Outer,
+    /// Those with a match, once.
+    Semi,
+    /// Those without a match.
+    Anti,
+}
+
 /// A constant table, indexed.
 #[derive(Debug)]
 pub(crate) struct ProbeTable {
     rows: AHashMap<String, Vec<u32>>,
     /// Columns that the probe brings; a missing match takes their last row, which holds the type's empty value.
     columns: Vec<ArrayRef>,
-    keep_unmatched: bool,
+    matching: Matching,
     key_types: Vec<ColumnType>,
     /// No key has two rows: the event's columns need no gathering.
     unique: bool,
@@ -32,7 +45,7 @@ impl ProbeTable {
         key_types: Vec<ColumnType>,
         columns: Vec<ArrayRef>,
         rows: usize,
-        keep_unmatched: bool,
+        matching: Matching,
     ) -> Self {
         let values: Vec<Value> = keys.iter().cloned().map(Value::Array).collect();
         let mut index: AHashMap<String, Vec<u32>> = AHashMap::new();
@@ -40,7 +53,7 @@ impl ProbeTable {
             index.entry(key.to_owned()).or_default().push(row as u32);
         });
         let unique = index.values().all(|rows| rows.len() == 1);
-        Self { rows: index, columns, keep_unmatched, key_types, unique }
+        Self { rows: index, columns, matching, key_types, unique }
     }
 
     /// Matches each of `rows` rows.
@@ -48,13 +61,18 @@ impl ProbeTable {
         let mut left = UInt32Builder::new();
         let mut right = UInt32Builder::new();
         for_each_key(keys, &self.key_types, rows, |row, key| match self.rows.get(key) {
+            Some(_) if self.matching == Matching::Anti => {}
+            Some(_) if self.matching == Matching::Semi => {
+                left.append_value(row as u32);
+                right.append_null();
+            }
             Some(matches) => {
                 for matched in matches {
                     left.append_value(row as u32);
                     right.append_value(*matched);
                 }
             }
-            None if self.keep_unmatched => {
+            None if matches!(self.matching, Matching::Outer | Matching::Anti) => {
                 left.append_value(row as u32);
                 right.append_null();
             }
@@ -63,8 +81,11 @@ impl ProbeTable {
         let right: UInt32Array = right.finish();
         let columns = self.columns.iter().map(|column| take(column, &right, None)).collect::<Result<Vec<_>, _>>()?;
         let rows_left = left.len();
-        let kind =
-            if self.unique && self.keep_unmatched { SelectionKind::All } else { SelectionKind::Take(left.finish()) };
+        let kind = if self.unique && self.matching == Matching::Outer {
+            SelectionKind::All
+        } else {
+            SelectionKind::Take(left.finish())
+        };
         Ok(Selection { rows: rows_left, kind, columns })
     }
 }

@@ -94,6 +94,9 @@ fn needed(graph: &Graph, outputs: &[NodeId], domain: DomainId) -> Vec<bool> {
             if !std::mem::replace(&mut needed[node], true) {
                 nodes.extend(&graph.nodes[node].args);
                 open_domains.extend(graph.nodes[node].domain);
+                if let Op::Gather(spec) = &graph.nodes[node].op {
+                    open_domains.extend(spec.outside);
+                }
             }
         } else if let Some(domain) = open_domains.pop() {
             if !std::mem::replace(&mut domains[domain], true) {
@@ -109,19 +112,24 @@ fn needed(graph: &Graph, outputs: &[NodeId], domain: DomainId) -> Vec<bool> {
     }
 }
 
-/// Evaluates columns at compile time. `None` if they depend on the raw table.
-pub(crate) fn constant_columns(
-    graph: &mut Graph,
-    columns: &[NodeId],
-    domain: DomainId,
-) -> Option<Result<(Vec<ArrayRef>, usize), EvalError>> {
+/// Whether columns are the same for every batch.
+pub(crate) fn is_constant(graph: &Graph, columns: &[NodeId], domain: DomainId) -> bool {
     let needed = needed(graph, columns, domain);
     let mut depends = graph.domains[domain] == Domain::Input;
     for (node, _) in needed.iter().enumerate().filter(|(_, needed)| **needed) {
         depends |= matches!(graph.nodes[node].op, Op::Input(_))
             || graph.nodes[node].domain.is_some_and(|domain| graph.domains[domain] == Domain::Input);
     }
-    if depends {
+    !depends
+}
+
+/// Evaluates columns at compile time. `None` if they depend on the raw table.
+pub(crate) fn constant_columns(
+    graph: &mut Graph,
+    columns: &[NodeId],
+    domain: DomainId,
+) -> Option<Result<(Vec<ArrayRef>, usize), EvalError>> {
+    if !is_constant(graph, columns, domain) {
         return None;
     }
     let owned = std::mem::replace(graph, Graph::new());

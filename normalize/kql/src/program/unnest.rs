@@ -19,10 +19,11 @@ pub(crate) struct UnnestSpec {
 }
 
 impl UnnestSpec {
-    /// The selection's columns are one dynamic column per argument, and the element's position.
+    /// The selection's columns are one dynamic column per argument, the element's position, and the row it came from.
     pub(crate) fn unnest(&self, columns: &[ArrayRef], rows: usize) -> Selection {
         let mut indices = UInt32Builder::new();
         let mut positions = Int64Builder::new();
+        let mut origins = Int64Builder::new();
         let mut builders: Vec<StringViewBuilder> =
             columns.iter().map(|_| StringViewBuilder::new().with_fixed_block_size(BLOCK_BYTES)).collect();
         for row in 0..rows {
@@ -37,6 +38,7 @@ impl UnnestSpec {
             for position in 0..longest {
                 indices.append_value(row as u32);
                 positions.append_value(position as i64);
+                origins.append_value(row as i64);
                 for (builder, list) in builders.iter_mut().zip(&lists) {
                     builder.append_option(list.get(position).and_then(Option::as_deref));
                 }
@@ -46,6 +48,7 @@ impl UnnestSpec {
         let mut columns: Vec<ArrayRef> =
             builders.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef).collect();
         columns.push(Arc::new(positions.finish()));
+        columns.push(Arc::new(origins.finish()));
         Selection { rows: indices.len(), kind: SelectionKind::Take(indices), columns }
     }
 

@@ -3,9 +3,9 @@
 //! From loose to tight, as in Microsoft's grammar: `or`; `and`; equality (`==` `!=` `in` `between` `has_any`);
 //! relation (`<`…); sum; product; the text operators (`has`, `=~`, `matches regex`…); sign; paths and calls.
 
-use super::ast::{Arg, Assignment, Expr, ExprKind, Name};
+use super::ast::{Arg, Assignment, Expr, ExprKind, External, Name};
+use super::cursor::{Parsed, Parser, comma_list};
 use super::lexer::TokenKind;
-use super::parser::{Parsed, Parser, comma_list};
 use crate::diagnostic::Diagnostic;
 use crate::scalar::Scalar;
 
@@ -16,6 +16,9 @@ const RELATION: u8 = 4;
 const SUM: u8 = 5;
 const PRODUCT: u8 = 6;
 const TEXT: u8 = 7;
+
+/// Longest chain of operators on one level, such as `a or b or …`.
+const MAX_CHAIN: usize = 20_000;
 
 enum Infix {
     Binary(&'static str),
@@ -29,12 +32,27 @@ impl Parser {
         self.binary(OR)
     }
 
+    /// An expression without comparisons: `in` and its kin after it belong to what is around.
+    pub(super) fn operand(&mut self) -> Parsed<Expr> {
+        self.binary(SUM)
+    }
+
     fn binary(&mut self, minimum: u8) -> Parsed<Expr> {
         self.nested(|parser| {
             let mut left = parser.unary()?;
+            let mut length = 0;
             while let Some((infix, precedence, tokens)) = parser.infix() {
                 if precedence < minimum {
                     break;
+                }
+                length += 1;
+                if length > MAX_CHAIN {
+                    let message = format!("more than {MAX_CHAIN} operators in a row");
+                    return Err(Diagnostic::error(parser.span(), message).with_help("use `in (…)`, or name parts"));
+                }
+                // `!` and its word are one operator.
+                if tokens == 2 && parser.is("!") {
+                    parser.glue(1);
                 }
                 for _ in 0..tokens {
                     parser.advance();
@@ -90,6 +108,8 @@ impl Parser {
                 "%" => binary("%", PRODUCT, 1),
                 "=~" => binary("=~", TEXT, 1),
                 "!~" => binary("!~", TEXT, 1),
+                // `column:'text'` of a `search`.
+                ":" if matches!(self.peek_at(1), TokenKind::Text(_)) => binary("has", TEXT, 1),
                 "in~" => Some((Infix::Among("in~"), EQUALITY, 1)),
                 "!in~" => Some((Infix::Among("!in~"), EQUALITY, 1)),
                 "!" if self.adjacent(1) => match self.peek_at(1) {
@@ -119,6 +139,7 @@ impl Parser {
     fn unary(&mut self) -> Parsed<Expr> {
         let start = self.span().start;
         if self.accept("-") {
+            self.glue(0);
             let inner = self.nested(Self::unary)?;
             let kind = match inner.kind {
                 ExprKind::Literal(Scalar::Long(value)) => ExprKind::Literal(Scalar::Long(value.wrapping_neg())),
@@ -129,6 +150,7 @@ impl Parser {
             return Ok(Expr { kind, span: start..self.previous_end() });
         }
         if self.accept("+") {
+            self.glue(0);
             return self.nested(Self::unary);
         }
         let mut base = self.primary()?;
@@ -136,8 +158,13 @@ impl Parser {
             let kind = if self.is(".") {
                 self.advance();
                 let name = self.name()?;
-                ExprKind::Member(Box::new(base), name.text)
+                if self.is("(") {
+                    ExprKind::Method(Box::new(base), name, self.arguments()?)
+                } else {
+                    ExprKind::Member(Box::new(base), name.text)
+                }
             } else if self.is("[") {
+                self.glue(0);
                 self.advance();
                 let index = self.expression()?;
                 self.expect("]")?;
@@ -202,8 +229,13 @@ impl Parser {
                 self.advance();
                 self.datatable()?
             }
+            "externaldata" if next_is_open => {
+                self.advance();
+                self.external()?
+            }
             "typeof" if next_is_open => {
                 self.advance();
+                self.glue(0);
                 self.expect("(")?;
                 let ty = self.column_type()?;
                 self.expect(")")?;
@@ -224,6 +256,7 @@ impl Parser {
 
     /// `(a, name = b)` behind a function's name.
     pub(crate) fn arguments(&mut self) -> Parsed<Vec<Arg>> {
+        self.glue(0);
         self.expect("(")?;
         let mut args = Vec::new();
         while !self.is(")") {
@@ -234,6 +267,7 @@ impl Parser {
             if name.is_some() {
                 self.advance();
                 self.advance();
+                self.layout_named();
             }
             args.push(Arg { name, value: self.pipeline()? });
             if !self.accept(",") {
@@ -245,13 +279,15 @@ impl Parser {
     }
 
     fn datatable(&mut self) -> Parsed<ExprKind> {
+        self.glue(0);
         self.expect("(")?;
-        let columns = comma_list(self, |parser| {
-            let name = parser.name()?;
-            parser.expect(":")?;
-            Ok((name, parser.column_type()?))
-        })?;
+        let start = self.span();
+        let columns = self.columns()?;
+        if columns.is_empty() {
+            return Err(Diagnostic::error(start, "a `datatable` has at least one column"));
+        }
         self.expect(")")?;
+        self.note_table(columns.len());
         self.expect("[")?;
         let mut values = Vec::new();
         while !self.is("]") {
@@ -271,17 +307,40 @@ impl Parser {
         Ok(ExprKind::Datatable(columns, values))
     }
 
-    /// `name = expression` or `expression`.
+    /// `(a:string) [@"https://…"] with (format="csv")` behind `externaldata`.
+    fn external(&mut self) -> Parsed<ExprKind> {
+        self.glue(0);
+        self.expect("(")?;
+        let columns = self.columns()?;
+        self.expect(")")?;
+        self.expect("[")?;
+        let addresses = comma_list(self, Self::expression)?;
+        self.expect("]")?;
+        let properties = if self.accept_word("with") { self.properties()? } else { Vec::new() };
+        Ok(ExprKind::External(Box::new(External { columns, addresses, properties })))
+    }
+
+    /// `name = expression`, `(a, b) = expression` or `expression`.
     pub(crate) fn assignment(&mut self) -> Parsed<Assignment> {
         let start = self.position();
         if matches!(self.peek(), TokenKind::Word(_) | TokenKind::Symbol("["))
             && let Ok(name) = self.name()
             && self.accept("=")
         {
-            return Ok(Assignment { name: Some(name), value: self.expression()? });
+            return Ok(Assignment { name: Some(name), more: Vec::new(), value: self.expression()? });
         }
         self.rewind(start);
-        Ok(Assignment { name: None, value: self.expression()? })
+        if self.accept("(") {
+            if let Ok(mut names) = comma_list(self, Self::name)
+                && self.accept(")")
+                && self.accept("=")
+            {
+                let name = names.remove(0);
+                return Ok(Assignment { name: Some(name), more: names, value: self.expression()? });
+            }
+            self.rewind(start);
+        }
+        Ok(Assignment { name: None, more: Vec::new(), value: self.expression()? })
     }
 }
 

@@ -31,12 +31,20 @@ const SYMBOLS: &[&str] = &[
     ")", "[", "]", "{", "}", ",", ";", "|", ".", ":", "!", "?", "~", "&", "@",
 ];
 
-/// Splits `source` into tokens, the last being [`TokenKind::End`].
-pub(crate) fn tokens(source: &str) -> Result<Vec<Token>, Diagnostic> {
-    let mut tokens = Vec::new();
+/// A text's tokens, and what stands between them.
+pub(crate) struct Lexed {
+    /// The last one is [`TokenKind::End`].
+    pub(crate) tokens: Vec<Token>,
+    /// `// …`, without the line's end.
+    pub(crate) comments: Vec<Span>,
+    pub(crate) errors: Vec<Diagnostic>,
+}
+
+/// Splits `source` into tokens. What is no token is reported and left out.
+pub(crate) fn lex(source: &str) -> Lexed {
+    let mut lexed = Lexed { tokens: Vec::new(), comments: Vec::new(), errors: Vec::new() };
     let mut position = 0;
-    let bytes = source.as_bytes();
-    while position < bytes.len() {
+    while position < source.len() {
         let rest = &source[position..];
         let first = rest.chars().next().unwrap_or(' ');
         if first.is_whitespace() || first == '\u{feff}' {
@@ -44,16 +52,37 @@ pub(crate) fn tokens(source: &str) -> Result<Vec<Token>, Diagnostic> {
             continue;
         }
         if rest.starts_with("//") {
-            position += rest.find('\n').unwrap_or(rest.len());
+            let length = rest.find('\n').unwrap_or(rest.len());
+            lexed.comments.push(position..position + rest[..length].trim_end().len());
+            position += length;
             continue;
         }
-        let (kind, length) = token(source, position, first)?;
-        tokens.push(Token { kind, span: position..position + length });
-        position += length;
+        match token(source, position, first) {
+            Ok((kind, length)) => {
+                lexed.tokens.push(Token { kind, span: position..position + length });
+                position += length;
+            }
+            Err(error) => {
+                // A text without an end takes its line with it; anything else only itself.
+                let unclosed = first == '"' || first == '\'' || matches!(first, 'h' | 'H' | '@' | '`' | '~');
+                let line = rest.find('\n').unwrap_or(rest.len()).max(first.len_utf8());
+                let length = if unclosed { line } else { error.span.len().max(first.len_utf8()) };
+                if lexed.errors.len() < MAX_ERRORS {
+                    lexed.errors.push(error);
+                }
+                let span = position..position + length;
+                lexed.tokens.push(Token { kind: TokenKind::Word(String::new()), span });
+                position += length;
+            }
+        }
     }
-    tokens.push(Token { kind: TokenKind::End, span: source.len()..source.len() });
-    Ok(tokens)
+    let end = source.len();
+    lexed.tokens.push(Token { kind: TokenKind::End, span: end..end });
+    lexed
 }
+
+/// Most errors that are kept.
+const MAX_ERRORS: usize = 20;
 
 fn token(source: &str, position: usize, first: char) -> Result<(TokenKind, usize), Diagnostic> {
     let rest = &source[position..];
@@ -269,7 +298,9 @@ mod tests {
     use super::*;
 
     fn kinds(source: &str) -> Vec<TokenKind> {
-        let mut kinds: Vec<_> = tokens(source).expect("lexes").into_iter().map(|token| token.kind).collect();
+        let lexed = lex(source);
+        assert!(lexed.errors.is_empty(), "{source}");
+        let mut kinds: Vec<_> = lexed.tokens.into_iter().map(|token| token.kind).collect();
         kinds.pop();
         kinds
     }
@@ -296,7 +327,7 @@ mod tests {
         );
         assert_eq!(kinds("1.5h"), [TokenKind::Literal(Scalar::Timespan(5_400_000_000))]);
         assert_eq!(kinds("0xff"), [TokenKind::Literal(Scalar::Long(255))]);
-        assert!(tokens("99999999999999999999").is_err());
-        assert!(tokens("5parsecs").is_err());
+        assert_eq!(lex("99999999999999999999").errors.len(), 1);
+        assert_eq!(lex("5parsecs + 'x\n 7light").errors.len(), 3);
     }
 }

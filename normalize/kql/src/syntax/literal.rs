@@ -103,6 +103,9 @@ fn dynamic<'a>(text: &'a str, out: &mut String, depth: usize) -> Option<&'a str>
     let length = text.find([',', ']', '}', '(']).unwrap_or(text.len());
     let token = text[..length].trim_end();
     if text[length..].starts_with('(') {
+        if token == "dynamic" {
+            return dynamic(&text[length + 1..], out, depth + 1)?.trim_start().strip_prefix(')');
+        }
         let close = length + text[length..].find(')')?;
         let ty = token.parse().ok().filter(|ty| *ty != ColumnType::Dynamic)?;
         let scalar = typed(ty, text[length + 1..close].trim())?;

@@ -1,58 +1,140 @@
-//! The token cursor and the statements: `let …; let …; body`.
+//! Statements, functions, and the small things that all parts share: names, types, lists of columns.
 
 use std::rc::Rc;
 
 use weir_contract::schema::ColumnType;
 
-use super::ast::{FunctionDef, Let, LetValue, Name, Param, ParamType, Query};
-use super::lexer::{Token, TokenKind, tokens};
+use super::ast::{Expr, ExprKind, FunctionDef, Let, LetValue, Name, Param, ParamType, Query, Schema, Statement};
+use super::cursor::{Layout, Parsed, Parser, comma_list};
+use super::lexer::{self, TokenKind};
 use super::{MAX_DEPTH, MAX_QUERY_BYTES};
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::Diagnostic;
 
-/// Result of a parsing step.
-pub(crate) type Parsed<T> = Result<T, Diagnostic>;
+/// Parses a whole query: the tree, or all errors that one pass finds.
+pub(crate) fn parse(source: &str) -> Result<Query, Vec<Diagnostic>> {
+    parse_with_layout(source).map(|(query, _)| query)
+}
 
-/// Parses a whole query.
-pub(crate) fn parse(source: &str) -> Parsed<Query> {
+/// As [`parse`], with what the formatter needs.
+pub(super) fn parse_with_layout(source: &str) -> Result<(Query, Layout), Vec<Diagnostic>> {
     if source.len() > MAX_QUERY_BYTES {
-        return Err(Diagnostic::error(0..0, format!("the query is longer than {MAX_QUERY_BYTES} bytes")));
+        return Err(vec![Diagnostic::error(0..0, format!("the query is longer than {MAX_QUERY_BYTES} bytes"))]);
     }
-    let mut parser = Parser { tokens: tokens(source)?, position: 0, depth: 0, source_len: source.len() };
-    let query = parser.query()?;
-    while parser.accept(";") {}
-    match parser.peek() {
-        TokenKind::End => Ok(query),
-        _ => Err(parser.unexpected("`|`, `;` or the end of the query")),
+    let lexed = lexer::lex(source);
+    let mut parser = Parser::new(lexed.tokens, lexed.errors, source.len());
+    let query = match parser.query() {
+        Ok(query) => query,
+        Err(error) => {
+            parser.errors.push(error);
+            return Err(in_order(parser.errors));
+        }
+    };
+    if parser.errors.is_empty() && !matches!(parser.peek(), TokenKind::End) {
+        parser.errors.push(parser.unexpected("`|`, `;` or the end of the query"));
+    }
+    if parser.errors.is_empty() { Ok((query, parser.layout)) } else { Err(in_order(parser.errors)) }
+}
+
+/// Parses a stored function: `(a:string, T:(*)) { … }`.
+pub(crate) fn parse_function(source: &str) -> Result<FunctionDef, Vec<Diagnostic>> {
+    let lexed = lexer::lex(source);
+    let mut parser = Parser::new(lexed.tokens, lexed.errors, source.len());
+    let function = parser.function();
+    match function {
+        Ok(function) if parser.errors.is_empty() && matches!(parser.peek(), TokenKind::End) => Ok(function),
+        Ok(_) => {
+            if parser.errors.is_empty() {
+                parser.errors.push(parser.unexpected("the end of the function"));
+            }
+            Err(in_order(parser.errors))
+        }
+        Err(error) => {
+            parser.errors.push(error);
+            Err(in_order(parser.errors))
+        }
     }
 }
 
-pub(crate) struct Parser {
-    tokens: Vec<Token>,
-    position: usize,
-    depth: usize,
-    source_len: usize,
+fn in_order(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    errors.sort_by_key(|error| error.span.start);
+    errors
 }
 
 impl Parser {
     /// Statements up to the end of input or a closing brace.
     pub(crate) fn query(&mut self) -> Parsed<Query> {
         self.nested(|parser| {
-            let mut lets = Vec::new();
+            let mut statements = Vec::new();
             loop {
                 while parser.accept(";") {}
-                if parser.is_word("let") && matches!(parser.peek_at(1), TokenKind::Word(_) | TokenKind::Symbol("[")) {
-                    lets.push(parser.let_statement()?);
-                } else if parser.is_word("set") && matches!(parser.peek_at(1), TokenKind::Word(_)) {
-                    while !matches!(parser.peek(), TokenKind::End | TokenKind::Symbol(";")) {
-                        parser.advance();
+                let start = parser.position();
+                let statement = match parser.statement() {
+                    Ok(statement) => statement,
+                    Err(error) => {
+                        let end = matches!(parser.peek(), TokenKind::End);
+                        parser.recover(error, start);
+                        while !end && parser.accept("|") {
+                            let after = parser.position();
+                            if let Err(error) = parser.operator() {
+                                parser.recover(error, after);
+                            }
+                        }
+                        if !parser.is(";") {
+                            let body = Expr { kind: ExprKind::Missing, span: parser.span() };
+                            return Ok(Query { statements, body });
+                        }
+                        continue;
                     }
-                } else {
+                };
+                let separated = parser.is(";");
+                while parser.accept(";") {}
+                let last = matches!(parser.peek(), TokenKind::End | TokenKind::Symbol("}"));
+                match statement {
+                    Statement::Result(body) if last => return Ok(Query { statements, body }),
+                    Statement::Result(_) if !separated => {
+                        return Err(parser.unexpected("`|`, `;` or the end of the query"));
+                    }
+                    statement => statements.push(statement),
+                }
+            }
+        })
+    }
+
+    fn statement(&mut self) -> Parsed<Statement> {
+        let names_follow = matches!(self.peek_at(1), TokenKind::Word(_));
+        if self.is_word("let") && (names_follow || self.is_at(1, "[")) {
+            return self.let_statement().map(Statement::Let);
+        }
+        if self.is_word("set") && names_follow {
+            self.advance();
+            let name = self.name()?;
+            let value = if self.accept("=") { Some(self.expression()?) } else { None };
+            return Ok(Statement::Set(name, value));
+        }
+        if self.is_word("declare") && self.is_word_at(1, "query_parameters") {
+            self.advance();
+            self.advance();
+            self.glue(0);
+            self.expect("(")?;
+            let mut params = Vec::new();
+            while !self.is(")") {
+                params.push(self.param()?);
+                if !self.accept(",") {
                     break;
                 }
             }
-            let body = parser.pipeline()?;
-            Ok(Query { lets, body })
-        })
+            self.expect(")")?;
+            return Ok(Statement::Declare(params));
+        }
+        let other = (self.is_word("declare") && self.is_word_at(1, "pattern"))
+            || (self.is_word("alias") && self.is_word_at(1, "database"))
+            || (self.is_word("restrict") && self.is_word_at(1, "access"));
+        if other {
+            let name = self.name()?;
+            self.skip()?;
+            return Ok(Statement::Other(name));
+        }
+        self.pipeline().map(Statement::Result)
     }
 
     fn let_statement(&mut self) -> Parsed<Let> {
@@ -65,31 +147,28 @@ impl Parser {
             LetValue::Expr(self.pipeline()?)
         };
         match self.peek() {
-            TokenKind::Symbol(";") => self.advance(),
-            TokenKind::End => {}
-            _ => return Err(self.unexpected("`;` after the `let` statement")),
+            TokenKind::Symbol(";") | TokenKind::End => Ok(Let { name, value }),
+            _ => Err(self.unexpected("`;` after the `let` statement")),
         }
-        Ok(Let { name, value })
     }
 
     /// Whether `(…) {` stands here: a function, not an expression in parentheses.
     fn at_function(&self) -> bool {
-        if self.is_word("view") && matches!(self.peek_at(1), TokenKind::Symbol("(")) {
+        if self.is_word("view") && self.is_at(1, "(") {
             return true;
         }
         if !self.is("(") {
             return false;
         }
-        matches!(
-            (self.peek_at(1), self.peek_at(2)),
-            (TokenKind::Symbol(")"), TokenKind::Symbol("{")) | (TokenKind::Word(_), TokenKind::Symbol(":"))
-        )
+        match (self.peek_at(1), self.peek_at(2)) {
+            (TokenKind::Symbol(")"), TokenKind::Symbol("{")) | (TokenKind::Word(_), TokenKind::Symbol(":")) => true,
+            (TokenKind::Symbol("["), TokenKind::Text(_)) => self.is_at(4, ":"),
+            _ => false,
+        }
     }
 
     fn function(&mut self) -> Parsed<FunctionDef> {
-        if self.is_word("view") {
-            self.advance();
-        }
+        self.accept_word("view");
         self.expect("(")?;
         let mut params = Vec::new();
         while !self.is(")") {
@@ -101,28 +180,46 @@ impl Parser {
         self.expect(")")?;
         self.expect("{")?;
         let body = self.query()?;
-        while self.accept(";") {}
         self.expect("}")?;
         Ok(FunctionDef { params, body })
     }
 
-    fn param(&mut self) -> Parsed<Param> {
+    pub(super) fn param(&mut self) -> Parsed<Param> {
         let name = self.name()?;
         self.expect(":")?;
         let ty = if self.accept("(") {
-            while !self.is(")") {
-                if matches!(self.peek(), TokenKind::End) {
-                    return Err(self.unexpected("`)`"));
-                }
-                self.advance();
-            }
+            let columns = if self.accept("*") { Vec::new() } else { self.columns()? };
             self.expect(")")?;
-            ParamType::Table
+            ParamType::Table(columns)
         } else {
             ParamType::Scalar(self.column_type()?)
         };
-        let default = if self.accept("=") { Some(self.expression()?) } else { None };
+        let default = if self.accept("=") {
+            self.layout_named();
+            Some(self.expression()?)
+        } else {
+            None
+        };
         Ok(Param { name, ty, default })
+    }
+
+    /// `a:string, b:long`; empty before a closing bracket.
+    pub(super) fn columns(&mut self) -> Parsed<Schema> {
+        if self.is(")") {
+            return Ok(Vec::new());
+        }
+        let mut columns = Vec::new();
+        loop {
+            // `(a:string, *)` of a plugin's schema: what else comes is not said.
+            if !self.accept("*") {
+                let name = self.name()?;
+                self.expect(":")?;
+                columns.push((name, self.column_type()?));
+            }
+            if !self.accept(",") || self.is(")") {
+                return Ok(columns);
+            }
+        }
     }
 
     pub(crate) fn column_type(&mut self) -> Parsed<ColumnType> {
@@ -159,102 +256,55 @@ impl Parser {
         }
     }
 
-    /// Runs `step` one level deeper; refuses to go too deep.
-    pub(crate) fn nested<T>(&mut self, step: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.depth >= MAX_DEPTH {
-            return Err(Diagnostic::error(self.span(), format!("nested more than {MAX_DEPTH} levels deep"))
-                .with_help("name inner parts with `let`"));
+    /// `(name = value, …)` behind `with`.
+    pub(super) fn properties(&mut self) -> Parsed<Vec<(Name, Expr)>> {
+        self.expect("(")?;
+        let mut properties = Vec::new();
+        while !self.is(")") {
+            let name = self.name()?;
+            self.expect("=")?;
+            self.layout_named();
+            properties.push((name, self.expression()?));
+            if !self.accept(",") {
+                break;
+            }
         }
-        self.depth += 1;
-        let result = step(self);
-        self.depth -= 1;
-        result
+        self.expect(")")?;
+        Ok(properties)
     }
 
-    pub(crate) fn peek(&self) -> &TokenKind {
-        self.peek_at(0)
+    /// Columns, comma-separated, by their names alone.
+    pub(super) fn name_list(&mut self) -> Parsed<Vec<Name>> {
+        comma_list(self, Self::name)
     }
 
-    pub(crate) fn peek_at(&self, ahead: usize) -> &TokenKind {
-        let last = self.tokens.len() - 1;
-        &self.tokens[(self.position + ahead).min(last)].kind
+    /// After `name =` of an argument or option: no blanks around the `=`.
+    pub(super) fn layout_named(&mut self) {
+        self.glue(0);
+        let before = self.position() - 1;
+        self.layout.glued[before] = true;
     }
 
-    pub(crate) fn span(&self) -> Span {
-        self.tokens[self.position].span.clone()
-    }
-
-    /// End of the token before the cursor.
-    pub(crate) fn previous_end(&self) -> usize {
-        self.position.checked_sub(1).map_or(0, |previous| self.tokens[previous].span.end)
-    }
-
-    /// Whether the token `ahead` follows its predecessor without a blank.
-    pub(crate) fn adjacent(&self, ahead: usize) -> bool {
-        let index = self.position + ahead;
-        index > 0 && index < self.tokens.len() && self.tokens[index - 1].span.end == self.tokens[index].span.start
-    }
-
-    pub(crate) fn advance(&mut self) {
-        if self.position + 1 < self.tokens.len() {
-            self.position += 1;
-        }
-    }
-
-    pub(crate) fn position(&self) -> usize {
-        self.position
-    }
-
-    pub(crate) fn rewind(&mut self, position: usize) {
-        self.position = position;
-    }
-
-    pub(crate) fn is(&self, symbol: &str) -> bool {
-        matches!(self.peek(), TokenKind::Symbol(found) if *found == symbol)
-    }
-
-    pub(crate) fn is_word(&self, word: &str) -> bool {
-        matches!(self.peek(), TokenKind::Word(found) if found == word)
-    }
-
-    pub(crate) fn accept(&mut self, symbol: &str) -> bool {
-        let found = self.is(symbol);
-        if found {
+    /// Skips the operands of something that is only read over, up to the `|`, `;` or bracket that ends it. Its blanks
+    /// stay as they are.
+    pub(super) fn skip(&mut self) -> Parsed<()> {
+        let mut depth = 0_usize;
+        loop {
+            match self.peek() {
+                TokenKind::End => return Ok(()),
+                TokenKind::Symbol("(" | "[" | "{") if depth >= MAX_DEPTH => {
+                    return Err(Diagnostic::error(self.span(), format!("nested more than {MAX_DEPTH} levels deep")));
+                }
+                TokenKind::Symbol("(" | "[" | "{") => depth += 1,
+                TokenKind::Symbol(")" | "]" | "}") if depth == 0 => return Ok(()),
+                TokenKind::Symbol(")" | "]" | "}") => depth -= 1,
+                TokenKind::Symbol("|" | ";") if depth == 0 => return Ok(()),
+                _ => {}
+            }
+            if self.adjacent(0) {
+                self.glue(0);
+            }
             self.advance();
         }
-        found
     }
-
-    pub(crate) fn accept_word(&mut self, word: &str) -> bool {
-        let found = self.is_word(word);
-        if found {
-            self.advance();
-        }
-        found
-    }
-
-    pub(crate) fn expect(&mut self, symbol: &str) -> Parsed<()> {
-        if self.accept(symbol) { Ok(()) } else { Err(self.unexpected(&format!("`{symbol}`"))) }
-    }
-
-    pub(crate) fn unexpected(&self, expected: &str) -> Diagnostic {
-        let span = if matches!(self.peek(), TokenKind::End) { self.source_len..self.source_len } else { self.span() };
-        let found = match self.peek() {
-            TokenKind::Word(word) => format!("`{word}`"),
-            TokenKind::Text(_) => "a text".to_owned(),
-            TokenKind::Literal(_) => "a literal".to_owned(),
-            TokenKind::Symbol(symbol) => format!("`{symbol}`"),
-            TokenKind::End => "the end of the query".to_owned(),
-        };
-        Diagnostic::error(span, format!("expected {expected}, found {found}"))
-    }
-}
-
-/// `a, b, c` read by `item`, at least one.
-pub(crate) fn comma_list<T>(parser: &mut Parser, mut item: impl FnMut(&mut Parser) -> Parsed<T>) -> Parsed<Vec<T>> {
-    let mut items = vec![item(parser)?];
-    while parser.accept(",") {
-        items.push(item(parser)?);
-    }
-    Ok(items)
 }
