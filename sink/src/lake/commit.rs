@@ -25,13 +25,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::lake::config::LakeConfig;
-use crate::lake::error::{self, chain};
+use crate::lake::error;
 use crate::lake::layout::DATE_COLUMN;
 use crate::lake::retry::{Decision, decide_now};
 use crate::lake::schema::{INDEXED_PROPERTY, TableColumns};
 use crate::lake::store::TableStore;
 use crate::metrics::SinkMetrics;
-use crate::sink::SinkError;
+use crate::sink::{SinkError, chain};
 
 /// The key under which a commit's id stands in its `commitInfo`.
 const COMMIT_ID: &str = "weirCommit";

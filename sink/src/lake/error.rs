@@ -90,18 +90,6 @@ pub(crate) fn reason(error: &SinkError) -> &'static str {
     }
 }
 
-/// The error and its causes in one line, for the log.
-pub(crate) fn chain(error: &SinkError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 fn io_kind(error: &StoreError) -> Option<ErrorKind> {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {

@@ -28,13 +28,13 @@ use weir_contract::memory::{MemoryBudget, Permit};
 use crate::lake::commit::{Append, TableLog};
 use crate::lake::config::LakeConfig;
 use crate::lake::encode::{EncodeOptions, EncodedFile, OpenFile};
-use crate::lake::error::{chain, reason};
+use crate::lake::error::reason;
 use crate::lake::layout::{self, DATE_COLUMN, Day};
 use crate::lake::retry::{Decision, decide_now};
 use crate::lake::schema::TableColumns;
 use crate::lake::store::{LakeStore, TableStore};
 use crate::metrics::SinkMetrics;
-use crate::sink::{SinkError, TableTotals};
+use crate::sink::{SinkError, TableTotals, chain};
 
 /// Flushes of one table that may be on their way at once; a store slower than that stops the table's encoding.
 const FLUSHES_IN_FLIGHT: usize = 3;

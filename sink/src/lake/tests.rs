@@ -544,7 +544,7 @@ async fn a_store_that_fails_for_good_stops_the_sink_and_fails_the_acks() {
 async fn a_full_disk_ends_in_an_error_that_says_so() {
     let mut bench = Bench::on(Faulty::new("part-", Fault::Lost(std::io::ErrorKind::StorageFull), u64::MAX));
     let error = bench.write("T", vec![numbered(0..10)]).await.expect_err("gave up");
-    let text = super::error::chain(&error);
+    let text = crate::sink::chain(&error);
     assert!(text.contains("the disk is full") && text.contains("part-"), "{text}");
 }
 

@@ -4,7 +4,6 @@
 //! (<https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>). Each attempt has an
 //! `x-ms-client-request-id` of its own: the service's error log knows it as `ClientRequestId`.
 
-use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +15,7 @@ use weir_azure_identity::{AccessToken, TokenError, TokenProvider, exchange};
 
 use crate::sentinel::config::SentinelConfig;
 use crate::sentinel::decide::{Answer, Response};
-use crate::sink::SinkError;
+use crate::sink::{SinkError, chain};
 
 /// Bytes of an error's body that are read; the rest can't help a person.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
@@ -129,18 +128,6 @@ fn explain(body: &[u8]) -> (Option<String>, Option<String>) {
     let error = json.get("error").unwrap_or(&json);
     let part = |key: &str| error.get(key).and_then(Value::as_str).map(shorten);
     (part("code"), part("message"))
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ use crate::sentinel::encode::EncodedRows;
 use crate::sentinel::metrics::SentinelMetrics;
 use crate::sentinel::pack::{Packed, PackedBatch, Packer, Payload, Segment};
 use crate::sentinel::routing::{Destination, Routing};
-use crate::sink::{Sink, SinkError, SinkSummary};
+use crate::sink::{Sink, SinkError, SinkSummary, chain};
 
 /// The sink's name in metrics and logs.
 const SINK: &str = "sentinel";
@@ -271,7 +271,7 @@ impl Sink for SentinelSink {
 
     async fn check(&mut self) -> Result<(), SinkError> {
         if let Err(error) = self.config.credential.check() {
-            return Err(SinkError::config(format!("`credential`: {}", client::chain(&error))));
+            return Err(SinkError::config(format!("`credential`: {}", chain(&error))));
         }
         if self.config.probe {
             self.courier.sign_in().await?;

@@ -115,16 +115,7 @@ impl Parser {
             self.advance();
             self.advance();
             self.glue(0);
-            self.expect("(")?;
-            let mut params = Vec::new();
-            while !self.is(")") {
-                params.push(self.param()?);
-                if !self.accept(",") {
-                    break;
-                }
-            }
-            self.expect(")")?;
-            return Ok(Statement::Declare(params));
+            return Ok(Statement::Declare(self.params()?));
         }
         let other = (self.is_word("declare") && self.is_word_at(1, "pattern"))
             || (self.is_word("alias") && self.is_word_at(1, "database"))
@@ -167,8 +158,8 @@ impl Parser {
         }
     }
 
-    fn function(&mut self) -> Parsed<FunctionDef> {
-        self.accept_word("view");
+    /// `(name: type = default, …)`, with a comma before the closing bracket or none.
+    fn params(&mut self) -> Parsed<Vec<Param>> {
         self.expect("(")?;
         let mut params = Vec::new();
         while !self.is(")") {
@@ -178,6 +169,12 @@ impl Parser {
             }
         }
         self.expect(")")?;
+        Ok(params)
+    }
+
+    fn function(&mut self) -> Parsed<FunctionDef> {
+        self.accept_word("view");
+        let params = self.params()?;
         self.expect("{")?;
         let body = self.query()?;
         self.expect("}")?;
