@@ -21,6 +21,7 @@ mod dcr;
 mod diagnostic;
 mod functions;
 mod json;
+pub mod plan;
 mod program;
 mod scalar;
 mod stored;

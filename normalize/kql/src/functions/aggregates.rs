@@ -15,8 +15,9 @@ use crate::scalar::Scalar;
 use crate::text;
 
 /// What an aggregate computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the reference of the aggregates says what each is")]
+pub enum Kind {
     Count,
     CountDistinct,
     Sum,

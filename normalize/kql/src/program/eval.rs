@@ -11,6 +11,7 @@ use super::EvalError;
 use super::graph::{Domain, DomainId, Node, NodeId, Op};
 use super::schedule::{PathGroup, Schedule, Step};
 use crate::functions::args::{Args, BLOCK_BYTES};
+use crate::json::PathTree;
 use crate::scalar::{Scalar, Value};
 use crate::text;
 
@@ -225,49 +226,8 @@ impl<'a> Frame<'a> {
     /// Fills the slots of all paths of one value in one pass over its rows.
     fn paths(&mut self, node: &Node, group: &PathGroup) {
         let rows = self.rows_of(node);
-        let value = self.value(node.args[0]);
-        let mut found = vec![None; group.tree.outputs()];
-        let results: Vec<Value> = match value {
-            Value::Scalar(scalar) => {
-                if let Scalar::Dynamic(json) = scalar {
-                    group.tree.find(json, &mut found);
-                }
-                let results = found.iter().zip(&group.outputs);
-                results
-                    .map(|(found, (_, as_text))| {
-                        Value::Scalar(match (present(*found), as_text) {
-                            (Some(json), true) => Scalar::String(text::dynamic_text(json).into()),
-                            (None, true) => Scalar::String("".into()),
-                            (Some(json), false) => Scalar::Dynamic(json.into()),
-                            (None, false) => Scalar::Null(ColumnType::Dynamic),
-                        })
-                    })
-                    .collect()
-            }
-            Value::Array(array) => {
-                let array = array.as_string_view();
-                let mut builders: Vec<StringViewBuilder> = group
-                    .outputs
-                    .iter()
-                    .map(|_| StringViewBuilder::with_capacity(rows).with_fixed_block_size(BLOCK_BYTES))
-                    .collect();
-                for row in 0..array.len() {
-                    if array.is_null(row) {
-                        builders.iter_mut().for_each(StringViewBuilder::append_null);
-                        continue;
-                    }
-                    group.tree.find(array.value(row), &mut found);
-                    for ((builder, found), (_, as_text)) in builders.iter_mut().zip(&found).zip(&group.outputs) {
-                        match present(*found) {
-                            Some(json) if *as_text => builder.append_value(text::dynamic_text(json)),
-                            Some(json) => builder.append_value(json),
-                            None => builder.append_null(),
-                        }
-                    }
-                }
-                builders.iter_mut().map(|builder| Value::Array(Arc::new(builder.finish()))).collect()
-            }
-        };
+        let as_text: Vec<bool> = group.outputs.iter().map(|(_, as_text)| *as_text).collect();
+        let results = path_values(&group.tree, &as_text, self.value(node.args[0]), rows);
         for ((node, _), result) in group.outputs.iter().zip(results) {
             self.slots[*node] = Slot::Value(result);
         }
@@ -281,6 +241,51 @@ impl<'a> Frame<'a> {
             node.args.iter().zip(branches).map(|(arg, branch)| self.column(*arg, self.rows(*branch))).collect();
         let columns: Vec<&dyn Array> = columns.iter().map(AsRef::as_ref).collect();
         Ok(concat(&columns)?)
+    }
+}
+
+/// The values of all paths of one dynamic value; `as_text` tells, per path, whether the value is unquoted.
+pub(crate) fn path_values(tree: &PathTree, as_text: &[bool], value: &Value, rows: usize) -> Vec<Value> {
+    let mut found = vec![None; tree.outputs()];
+    match value {
+        Value::Scalar(scalar) => {
+            if let Scalar::Dynamic(json) = scalar {
+                tree.find(json, &mut found);
+            }
+            let results = found.iter().zip(as_text);
+            results
+                .map(|(found, as_text)| {
+                    Value::Scalar(match (present(*found), as_text) {
+                        (Some(json), true) => Scalar::String(text::dynamic_text(json).into()),
+                        (None, true) => Scalar::String("".into()),
+                        (Some(json), false) => Scalar::Dynamic(json.into()),
+                        (None, false) => Scalar::Null(ColumnType::Dynamic),
+                    })
+                })
+                .collect()
+        }
+        Value::Array(array) => {
+            let array = array.as_string_view();
+            let mut builders: Vec<StringViewBuilder> = as_text
+                .iter()
+                .map(|_| StringViewBuilder::with_capacity(rows).with_fixed_block_size(BLOCK_BYTES))
+                .collect();
+            for row in 0..array.len() {
+                if array.is_null(row) {
+                    builders.iter_mut().for_each(StringViewBuilder::append_null);
+                    continue;
+                }
+                tree.find(array.value(row), &mut found);
+                for ((builder, found), as_text) in builders.iter_mut().zip(&found).zip(as_text) {
+                    match present(*found) {
+                        Some(json) if *as_text => builder.append_value(text::dynamic_text(json)),
+                        Some(json) => builder.append_value(json),
+                        None => builder.append_null(),
+                    }
+                }
+            }
+            builders.iter_mut().map(|builder| Value::Array(Arc::new(builder.finish()))).collect()
+        }
     }
 }
 
