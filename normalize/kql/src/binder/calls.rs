@@ -6,6 +6,7 @@ use ahash::AHashMap;
 use weir_contract::schema::ColumnType;
 
 use super::expression::Context;
+use super::hunting::MAX_LISTED;
 use super::scope::{Binding, Scope};
 use super::{Binder, Bound, Item, MAX_CALL_DEPTH, MAX_EXPANSIONS, Relation};
 use crate::diagnostic::{Diagnostic, Span, nearest};
@@ -28,7 +29,10 @@ impl Binder<'_> {
                 let [arg] = args else { return Err(Diagnostic::error(span.clone(), "`toscalar` takes one table")) };
                 return match self.item(&arg.value, context)? {
                     Item::Scalar(node) => Ok(node),
-                    Item::Table(relation) => {
+                    Item::Table(mut relation) => {
+                        if self.is_hunting() && !self.is_constant_table(&relation) {
+                            relation = self.first_row(&relation);
+                        }
                         let first = self.first_column(&relation, &arg.value.span)?.first().copied();
                         Ok(first.unwrap_or_else(|| self.null(ColumnType::Dynamic)))
                     }
@@ -519,7 +523,11 @@ impl Binder<'_> {
     pub(super) fn first_column(&mut self, relation: &Relation, span: &Span) -> Bound<Vec<NodeId>> {
         let Some(first) = relation.columns.first() else { return Ok(Vec::new()) };
         let ty = self.graph.ty(first.node);
-        let (columns, rows) = self.constant_table(&[first.node], relation.domain, span)?;
+        let (columns, rows) = if self.is_hunting() && !self.is_constant_table(relation) {
+            self.collect(&[first.node], relation.domain, span, MAX_LISTED)?
+        } else {
+            self.constant_table(&[first.node], relation.domain, span)?
+        };
         let array = columns.into_iter().next().expect("one column was asked for");
         Ok((0..rows).map(|row| self.graph.scalar(Scalar::of_array(&array, row, ty))).collect())
     }

@@ -194,7 +194,11 @@ impl Binder<'_> {
             args.push(node);
             specs.push(ArrangeKey { ty, ascending: key.ascending, nulls_first: key.nulls_first });
         }
-        let spec = ArrangeSpec { by_origin: relation.applied.is_some(), keys: specs, limit };
+        let spec = ArrangeSpec {
+            outside: relation.applied.as_ref().map(|applied| applied.outside.domain),
+            keys: specs,
+            limit,
+        };
         let (selection, domain) = self.graph.selection(Op::Arrange(spec), args, relation.domain);
         Ok(self.carried(relation, selection, domain))
     }

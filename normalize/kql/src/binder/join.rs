@@ -19,7 +19,6 @@ use super::scope::Scope;
 use super::{Binder, Bound, BoundColumn, Relation, names};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::program::graph::{Domain, NodeId, Op};
-use crate::program::is_constant;
 use crate::program::probe::{Matching, ProbeTable};
 use crate::scalar::Scalar;
 use crate::syntax::ast::{Join, JoinKind};
@@ -32,10 +31,7 @@ impl Binder<'_> {
         name_span: &Span,
         scope: &Rc<Scope>,
     ) -> Bound<Relation> {
-        let left_is_constant = {
-            let columns: Vec<NodeId> = relation.columns.iter().map(|column| column.node).collect();
-            relation.applied.is_none() && is_constant(&self.graph, &columns, relation.domain)
-        };
+        let left_is_constant = self.is_constant_table(&relation);
         let matching = match join.kind {
             JoinKind::Inner => Some(Matching::Inner),
             JoinKind::LeftOuter => Some(Matching::Outer),
@@ -43,7 +39,7 @@ impl Binder<'_> {
             JoinKind::LeftAnti => Some(Matching::Anti),
             _ => None,
         };
-        if matching.is_none() && !left_is_constant {
+        if matching.is_none() && !left_is_constant && !self.is_hunting() {
             let name = if join.lookup { "lookup" } else { "join" };
             let message = format!("stateful operator `{name}` of this kind cannot run at ingest");
             return Err(Diagnostic::error(name_span.clone(), message)
@@ -57,6 +53,10 @@ impl Binder<'_> {
             .filter(|column| !join.lookup || !join.keys.iter().any(|key| *key.right.text == *column.name))
             .cloned()
             .collect();
+        let is_stored = |binder: &Self| !binder.is_constant_table(&table) || matching.is_none() && !left_is_constant;
+        if self.is_hunting() && relation.applied.is_none() && is_stored(self) {
+            return Ok(self.stored_join(&relation, &table, join, (left_keys, right_keys), &brought));
+        }
         let all: Vec<NodeId> = right_keys.iter().copied().chain(brought.iter().map(|column| column.node)).collect();
         let (mut arrays, rows) = self.constant_table(&all, table.domain, &join.right.span)?;
         let columns = arrays.split_off(right_keys.len());

@@ -6,6 +6,7 @@
 mod calls;
 mod expression;
 mod gather;
+mod hunting;
 mod join;
 mod names;
 mod operators;
@@ -21,6 +22,7 @@ use weir_contract::schema::{ColumnType, TableSchema};
 use self::scope::{Binding, Scope};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Severity, Span};
+use crate::plan::{BoundQuery, Host, lower};
 use crate::program::graph::{DomainId, Graph, INPUT, NodeId};
 use crate::program::{Filter, Program};
 use crate::scalar::Scalar;
@@ -112,6 +114,8 @@ struct Binder<'t> {
     catalog: &'t Catalog,
     /// Stored functions that were looked for, and what was found.
     stored: AHashMap<String, Option<Rc<FunctionDef>>>,
+    /// In a hunting query: who has the tables.
+    host: Option<&'t dyn Host>,
 }
 
 impl<'t> Binder<'t> {
@@ -129,6 +133,7 @@ impl<'t> Binder<'t> {
             gathered: Vec::new(),
             catalog,
             stored: AHashMap::new(),
+            host: None,
         }
     }
 
@@ -139,7 +144,7 @@ impl<'t> Binder<'t> {
             .iter()
             .map(|column| BoundColumn {
                 name: Arc::clone(&column.name),
-                node: self.graph.input(&column.name, column.ty),
+                node: self.graph.input(&column.name, column.ty, INPUT),
             })
             .collect();
         Relation { domain: INPUT, columns, applied: None }
@@ -228,6 +233,29 @@ pub fn compile_filter(query: &str, table: &TableSchema, mode: Mode) -> Result<Fi
             let columns = [(Arc::from("mask"), mask)];
             let program = Program::new(binder.graph, &columns, INPUT, &table.name, binder.warnings);
             Ok(Filter { program })
+        }
+        Err(error) => Err(binder.finish(Some(error)).err().unwrap_or_default()),
+    }
+}
+
+/// Compiles a hunting query: over any of the host's tables, with every operator.
+///
+/// The host may be asked to run parts of the query while it is bound. `now` (microseconds since 1970 UTC) is the time of
+/// the whole query. Errors come as those of [`compile`]; an unknown column is one.
+pub fn compile_plan(query: &str, host: &dyn Host, catalog: &Catalog, now: i64) -> Result<BoundQuery, Vec<Diagnostic>> {
+    let tree = parser::parse(query)?;
+    let table = TableSchema { name: "".into(), columns: Vec::new() };
+    let mut binder = Binder::new(&table, Mode::Strict, false, catalog);
+    binder.host = Some(host);
+    binder.graph.now = Some(now);
+    let relation = binder.query(&tree, &Scope::root()).and_then(|bound| bound.into_table(&tree.body.span));
+    match relation {
+        Ok(relation) => {
+            let binder = binder.finish(None)?;
+            let nodes: Vec<NodeId> = relation.columns.iter().map(|column| column.node).collect();
+            let (plan, columns) = lower::plan(&binder.graph, &nodes, relation.domain);
+            let names = relation.columns.into_iter().map(|column| column.name);
+            Ok(BoundQuery { plan, output: columns.into_iter().zip(names).collect(), warnings: binder.warnings })
         }
         Err(error) => Err(binder.finish(Some(error)).err().unwrap_or_default()),
     }

@@ -169,7 +169,7 @@ impl Binder<'_> {
     /// An operator that gathers rows runs over constants, and over a row's own array; over events it is refused.
     fn gathers(&self, relation: &Relation, operator: &Operator) -> Bound<()> {
         let columns: Vec<NodeId> = relation.columns.iter().map(|column| column.node).collect();
-        if relation.applied.is_some() || is_constant(&self.graph, &columns, relation.domain) {
+        if self.is_hunting() || relation.applied.is_some() || is_constant(&self.graph, &columns, relation.domain) {
             return Ok(());
         }
         Err(stateful(operator.kind.name(), operator.name_span.clone()))

@@ -8,16 +8,15 @@ use arrow::compute::concat;
 use weir_contract::schema::ColumnType;
 
 use super::expression::Context;
+use super::hunting::{MAX_COLLECTED, branch_label};
 use super::scope::{Binding, Scope};
 use super::{Binder, Bound, BoundColumn, Item, MAX_LETS, Relation, names};
-use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::diagnostic::{Diagnostic, Severity, Span, nearest};
 use crate::functions;
 use crate::program::constant_columns;
 use crate::program::graph::{Domain, NodeId};
 use crate::scalar::Scalar;
-use crate::syntax::ast::{
-    Arg, Assignment, Expr, ExprKind, Let, LetValue, Name, Operator, OperatorKind, Param, ParamType, Statement, Union,
-};
+use crate::syntax::ast::{Arg, Assignment, Expr, ExprKind, Let, LetValue, Name, Param, ParamType, Statement, Union};
 
 /// Most rows of a `range` at compile time.
 const MAX_RANGE_ROWS: i64 = 100_000;
@@ -104,18 +103,13 @@ impl Binder<'_> {
                 if let Some(binding) = context.scope.get(name) {
                     return Self::bound_item(binding, name, &expr.span);
                 }
-                if **name == *self.table.name || name == "source" {
-                    return Ok(Item::Table(self.raw_table()));
+                if let Some(table) = self.named_table(name) {
+                    return Ok(Item::Table(table));
                 }
                 if context.relation.is_some() {
                     return Ok(Item::Scalar(self.expr(expr, context)?));
                 }
-                let visible = context.scope.visible();
-                let mut error = Diagnostic::error(expr.span.clone(), format!("unknown table `{name}`"));
-                let known = visible.iter().map(String::as_str).chain([&*self.table.name]);
-                error.help = nearest(name, known)
-                    .or_else(|| Some(format!("the raw table is `{}`, also called `source`", self.table.name)));
-                Err(error)
+                Err(self.unknown_table(name, &expr.span, context.scope))
             }
             ExprKind::Call(name, args) => self.call_item(name, args, expr, context),
             ExprKind::Datatable(columns, values) => self.datatable(columns, values, context).map(Item::Table),
@@ -127,6 +121,31 @@ impl Binder<'_> {
             }
             _ => Ok(Item::Scalar(self.expr(expr, context)?)),
         }
+    }
+
+    /// The raw table under either name; in a hunting query, a stored table.
+    fn named_table(&mut self, name: &str) -> Option<Relation> {
+        if self.is_hunting() {
+            return self.stored_table(name);
+        }
+        (*name == *self.table.name || name == "source").then(|| self.raw_table())
+    }
+
+    fn unknown_table(&self, name: &str, span: &Span, scope: &Scope) -> Diagnostic {
+        let mut known = scope.visible();
+        let otherwise = match self.host {
+            Some(host) => {
+                known.extend(host.table_names());
+                "`print`, `datatable` and `range` need no table".to_owned()
+            }
+            None => {
+                known.push(self.table.name.to_string());
+                format!("the raw table is `{}`, also called `source`", self.table.name)
+            }
+        };
+        let mut error = Diagnostic::error(span.clone(), format!("unknown table `{name}`"));
+        error.help = nearest(name, known.iter().map(String::as_str)).or(Some(otherwise));
+        error
     }
 
     fn bound_item(binding: Binding, name: &str, span: &Span) -> Bound<Item> {
@@ -153,13 +172,18 @@ impl Binder<'_> {
         }
         match (name.text.as_str(), args) {
             ("_GetWatchlist", [alias, ..]) => self.watchlist(alias, context).map(Item::Table),
-            ("materialize", [table]) => self.item(&table.value, context),
+            ("materialize", [table]) => match self.item(&table.value, context)? {
+                Item::Table(relation) => Ok(Item::Table(self.materialised(relation, &expr.span))),
+                scalar => Ok(scalar),
+            },
             ("table", [table]) => {
                 let node = self.expr(&table.value, context)?;
-                match self.graph.constant(node).and_then(Scalar::as_str) {
-                    Some(wanted) if wanted == &*self.table.name => Ok(Item::Table(self.raw_table())),
-                    _ => Err(Diagnostic::error(table.value.span.clone(), "unknown table")
-                        .with_help(format!("the raw table is `{}`", self.table.name))),
+                let Some(name) = self.graph.constant(node).and_then(Scalar::as_str).map(str::to_owned) else {
+                    return Err(Diagnostic::error(table.value.span.clone(), "a table's name must be constant"));
+                };
+                match self.named_table(&name) {
+                    Some(table) => Ok(Item::Table(table)),
+                    None => Err(self.unknown_table(&name, &table.value.span, context.scope)),
                 }
             }
             _ => Ok(Item::Scalar(self.expr(expr, context)?)),
@@ -298,18 +322,19 @@ impl Binder<'_> {
         let mut branches: Vec<(String, Relation)> = Vec::new();
         branches.extend(first.map(|relation| ("union_arg0".to_owned(), relation)));
         for table in &union.tables {
-            let label = match &table.kind {
-                ExprKind::Name(name) => name.clone(),
-                // `… | as name`
-                ExprKind::Pipe(_, operators) => match operators.last() {
-                    Some(Operator { kind: OperatorKind::As(name), .. }) => name.text.clone(),
-                    _ => format!("union_arg{}", branches.len()),
-                },
-                _ => format!("union_arg{}", branches.len()),
-            };
+            if let ExprKind::Wildcard(pattern) = &table.kind
+                && self.is_hunting()
+            {
+                branches.extend(self.stored_tables_like(pattern));
+                continue;
+            }
+            let label = branch_label(table, branches.len());
             match self.table(table, Context { relation: None, scope: context.scope }) {
                 Ok(relation) => branches.push((label, relation)),
                 // Other raw tables are empty here: a parser over several tables is one program per table.
+                Err(error) if matches!(table.kind, ExprKind::Name(_)) && union.fuzzy => {
+                    self.warn(Diagnostic { severity: Severity::Warning, ..error });
+                }
                 Err(error) if matches!(table.kind, ExprKind::Name(_)) => self.complain(error)?,
                 Err(error) => return Err(error),
             }
@@ -373,6 +398,7 @@ impl Binder<'_> {
             Some(Err(error)) => {
                 Err(Diagnostic::error(span.clone(), format!("cannot evaluate the constant table: {error}")))
             }
+            None if self.is_hunting() => self.collect(columns, domain, span, MAX_COLLECTED),
             None => Err(Diagnostic::error(span.clone(), "this table must be constant at ingest")
                 .with_help("a table that depends on events would need all of them at once; use a `datatable`")),
         }

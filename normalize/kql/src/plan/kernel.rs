@@ -62,6 +62,23 @@ impl Kernel {
         }
     }
 
+    /// The name, with the path where it is one: for people.
+    pub fn label(&self) -> String {
+        match &self.call {
+            Call::Function(function, _) => function.name.to_owned(),
+            Call::Path(_, path, as_text) => {
+                let steps: String = path
+                    .iter()
+                    .map(|segment| match segment {
+                        Segment::Key(key) => format!(".{key}"),
+                        Segment::Index(index) => format!("[{index}]"),
+                    })
+                    .collect();
+                format!("{}{steps}", if *as_text { "text" } else { "path" })
+            }
+        }
+    }
+
     /// Types of the arguments.
     pub fn argument_types(&self) -> &[ColumnType] {
         &self.types

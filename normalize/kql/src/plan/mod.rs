@@ -4,7 +4,9 @@
 //! lowers the bound graph to [`Plan`]. Columns are known by ids, so names never clash; expressions are calls of the
 //! same [`Kernel`]s that run at ingest, so a rule gives the same answer in both places.
 
+mod display;
 mod kernel;
+pub(crate) mod lower;
 
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use weir_contract::schema::{ColumnType, TableSchema};
 
 pub use self::kernel::{Kernel, Operand};
+pub use crate::binder::compile_plan;
 use crate::program::Program;
 
 /// What the binder asks of the engine while it binds.

@@ -74,6 +74,7 @@ impl<'a> Frame<'a> {
     pub(crate) fn rows(&self, domain: DomainId) -> usize {
         match &self.schedule.graph.domains[domain] {
             Domain::Input => self.batch.num_rows(),
+            Domain::Stored(table) => unreachable!("only an engine has the rows of `{table}`"),
             Domain::Rows(rows) => *rows,
             Domain::Selected(selection) => self.selected_rows[*selection],
             Domain::Union(branches) => branches.iter().map(|branch| self.rows(*branch)).sum(),
@@ -158,6 +159,7 @@ impl<'a> Frame<'a> {
                 let columns: Vec<ArrayRef> = node.args.iter().map(|arg| self.column(*arg, rows)).collect();
                 Slot::Selection(spec.arrange(&columns, rows))
             }
+            Op::Join(_) | Op::Joined(_) => unreachable!("only an engine joins stored tables"),
             Op::Probed(number) | Op::Unnested(number) | Op::Gathered(number) => {
                 Slot::Value(Value::Array(Arc::clone(&self.selection(node.args[0]).columns[*number])))
             }

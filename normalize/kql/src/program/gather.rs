@@ -15,7 +15,7 @@ use crate::functions::aggregates::{self, Kind};
 use crate::scalar::Scalar;
 
 /// One aggregate; its values are arguments of the node.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct AggregateCall {
     pub(crate) kind: Kind,
     /// The place of its value; `None` for `count`. For `arg_min` and `arg_max`, what is compared.
@@ -29,10 +29,11 @@ pub(crate) struct AggregateCall {
 }
 
 /// Arguments of the node: the origin if there is one, the keys, then the values of the aggregates.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct GatherSpec {
     /// The rows outside.
     pub(crate) outside: Option<DomainId>,
+    /// How many keys.
     pub(crate) keys: usize,
     pub(crate) types: Vec<ColumnType>,
     pub(crate) calls: Vec<AggregateCall>,
@@ -104,9 +105,10 @@ impl GatherSpec {
 }
 
 /// How rows are put in order, and how many of them stay. Arguments of the node: the origin if there is one, the keys.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ArrangeSpec {
-    pub(crate) by_origin: bool,
+    /// The rows outside.
+    pub(crate) outside: Option<DomainId>,
     pub(crate) keys: Vec<ArrangeKey>,
     /// Most rows (per origin).
     pub(crate) limit: usize,
@@ -121,11 +123,11 @@ pub(crate) struct ArrangeKey {
 
 impl ArrangeSpec {
     pub(crate) fn arrange(&self, columns: &[ArrayRef], rows: usize) -> Selection {
-        let origins = self.by_origin.then(|| columns[0].as_primitive::<Int64Type>());
+        let origins = self.outside.map(|_| columns[0].as_primitive::<Int64Type>());
         let origin = |row: usize| origins.map_or(0, |origins| origins.value(row));
         let keys: Vec<Vec<Scalar>> = (0..rows)
             .map(|row| {
-                let columns = &columns[usize::from(self.by_origin)..];
+                let columns = &columns[usize::from(self.outside.is_some())..];
                 columns.iter().zip(&self.keys).map(|(column, key)| Scalar::of_array(column, row, key.ty)).collect()
             })
             .collect();

@@ -7,6 +7,7 @@ use arrow::array::ArrayRef;
 use weir_contract::schema::ColumnType;
 
 use super::gather::{ArrangeSpec, GatherSpec};
+use super::join::JoinSpec;
 use super::parse::Pattern;
 use super::parse_kv::KvPattern;
 use super::probe::ProbeTable;
@@ -21,9 +22,9 @@ pub(crate) type NodeId = usize;
 pub(crate) type DomainId = usize;
 
 /// What a node computes from its arguments.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Op {
-    /// A raw column.
+    /// A column of the raw table, or of a stored one.
     Input(Arc<str>),
     Const(Scalar),
     /// A column of a constant table.
@@ -51,6 +52,10 @@ pub(crate) enum Op {
     Gathered(usize),
     /// Selection: the rows in another order, or fewer of them.
     Arrange(ArrangeSpec),
+    /// Selection: rows of two tables side by side; only an engine that stores tables runs it.
+    Join(JoinSpec),
+    /// Column of a join.
+    Joined(usize),
     /// Tuple: the captures of `parse`.
     Parse(Arc<Pattern>),
     ParseKv(Arc<KvPattern>),
@@ -73,6 +78,8 @@ pub(crate) struct Node {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Domain {
     Input,
+    /// The rows of a stored table, which only a hunting query has.
+    Stored(Arc<str>),
     /// A constant table's rows.
     Rows(usize),
     /// What a selection node leaves.
@@ -82,7 +89,7 @@ pub(crate) enum Domain {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Key {
-    Input(Arc<str>),
+    Input(Arc<str>, DomainId),
     Const(Scalar),
     Call(&'static str, Vec<NodeId>),
     Path(Vec<Segment>, bool, NodeId),
@@ -97,6 +104,8 @@ pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) domains: Vec<Domain>,
     interned: AHashMap<Key, NodeId>,
+    /// The time that `now()` is for the whole query, microseconds; `None` where each batch has its own.
+    pub(crate) now: Option<i64>,
 }
 
 /// The domain of the raw table's rows.
@@ -104,7 +113,7 @@ pub(crate) const INPUT: DomainId = 0;
 
 impl Graph {
     pub(crate) fn new() -> Self {
-        Self { nodes: Vec::new(), domains: vec![Domain::Input], interned: AHashMap::new() }
+        Self { nodes: Vec::new(), domains: vec![Domain::Input], interned: AHashMap::new(), now: None }
     }
 
     pub(crate) fn ty(&self, node: NodeId) -> ColumnType {
@@ -126,7 +135,7 @@ impl Graph {
         self.domains.len() - 1
     }
 
-    fn push(&mut self, op: Op, args: Vec<NodeId>, ty: ColumnType, domain: Option<DomainId>) -> NodeId {
+    pub(crate) fn push(&mut self, op: Op, args: Vec<NodeId>, ty: ColumnType, domain: Option<DomainId>) -> NodeId {
         self.nodes.push(Node { op, args, ty, domain });
         self.nodes.len() - 1
     }
@@ -141,8 +150,10 @@ impl Graph {
         node
     }
 
-    pub(crate) fn input(&mut self, name: &Arc<str>, ty: ColumnType) -> NodeId {
-        self.intern(Key::Input(Arc::clone(name)), || (Op::Input(Arc::clone(name)), Vec::new(), ty, Some(INPUT)))
+    /// A column of the raw table ([`INPUT`]) or of a stored table's domain.
+    pub(crate) fn input(&mut self, name: &Arc<str>, ty: ColumnType, domain: DomainId) -> NodeId {
+        let key = Key::Input(Arc::clone(name), domain);
+        self.intern(key, || (Op::Input(Arc::clone(name)), Vec::new(), ty, Some(domain)))
     }
 
     pub(crate) fn scalar(&mut self, scalar: Scalar) -> NodeId {
@@ -184,9 +195,10 @@ impl Graph {
             Some(prepare) => prepare(&constants, &types)?,
             None => Prepared::Nothing,
         };
-        if function.pure && constants.iter().all(Option::is_some) {
+        if (function.pure || self.now.is_some()) && constants.iter().all(Option::is_some) {
             let values: Vec<Value> = constants.into_iter().flatten().map(Value::Scalar).collect();
-            let call = Args { values: &values, types: &types, rows: 1, prepared: &prepared, now: 0 };
+            let call =
+                Args { values: &values, types: &types, rows: 1, prepared: &prepared, now: self.now.unwrap_or(0) };
             let folded = Scalar::of_array(&(function.kernel)(&call), 0, ty);
             return Ok(self.scalar(folded));
         }
@@ -297,6 +309,7 @@ impl Graph {
             Op::Probed(_) => "probed",
             Op::Unnested(_) => "unnested",
             Op::Gathered(_) => "gathered",
+            Op::Joined(_) => "joined",
             _ => "part",
         };
         self.intern(Key::Field(kind, number, of), || (op, vec![of], ty, Some(domain)))

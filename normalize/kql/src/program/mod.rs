@@ -8,6 +8,7 @@
 pub(crate) mod eval;
 pub(crate) mod gather;
 pub(crate) mod graph;
+pub(crate) mod join;
 pub(crate) mod parse;
 pub(crate) mod parse_kv;
 pub(crate) mod probe;
@@ -24,7 +25,7 @@ use self::eval::Frame;
 use self::schedule::Schedule;
 use crate::diagnostic::Diagnostic;
 
-pub(crate) use self::schedule::{constant_columns, is_constant};
+pub(crate) use self::schedule::{constant_columns, is_constant, needed};
 
 /// Why a batch could not be run: it does not fit the program. No value of any row is ever the cause.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use arrow::datatypes::Schema;
 
 use super::EvalError;
 use super::eval::Frame;
+use super::gather::{ArrangeSpec, GatherSpec};
 use super::graph::{Domain, DomainId, Graph, NodeId, Op};
 use crate::json::PathTree;
 
@@ -84,7 +85,8 @@ impl Schedule {
     }
 }
 
-fn needed(graph: &Graph, outputs: &[NodeId], domain: DomainId) -> Vec<bool> {
+/// Which nodes the outputs, and the rows of `domain`, depend on.
+pub(crate) fn needed(graph: &Graph, outputs: &[NodeId], domain: DomainId) -> Vec<bool> {
     let mut needed = vec![false; graph.nodes.len()];
     let mut domains = vec![false; graph.domains.len()];
     let mut nodes: Vec<NodeId> = outputs.to_vec();
@@ -94,14 +96,18 @@ fn needed(graph: &Graph, outputs: &[NodeId], domain: DomainId) -> Vec<bool> {
             if !std::mem::replace(&mut needed[node], true) {
                 nodes.extend(&graph.nodes[node].args);
                 open_domains.extend(graph.nodes[node].domain);
-                if let Op::Gather(spec) = &graph.nodes[node].op {
-                    open_domains.extend(spec.outside);
+                match &graph.nodes[node].op {
+                    Op::Gather(GatherSpec { outside, .. }) | Op::Arrange(ArrangeSpec { outside, .. }) => {
+                        open_domains.extend(*outside);
+                    }
+                    Op::Join(spec) => open_domains.push(spec.right),
+                    _ => {}
                 }
             }
         } else if let Some(domain) = open_domains.pop() {
             if !std::mem::replace(&mut domains[domain], true) {
                 match &graph.domains[domain] {
-                    Domain::Input | Domain::Rows(_) => {}
+                    Domain::Input | Domain::Stored(_) | Domain::Rows(_) => {}
                     Domain::Selected(selection) => nodes.push(*selection),
                     Domain::Union(branches) => open_domains.extend(branches),
                 }
@@ -115,10 +121,10 @@ fn needed(graph: &Graph, outputs: &[NodeId], domain: DomainId) -> Vec<bool> {
 /// Whether columns are the same for every batch.
 pub(crate) fn is_constant(graph: &Graph, columns: &[NodeId], domain: DomainId) -> bool {
     let needed = needed(graph, columns, domain);
-    let mut depends = graph.domains[domain] == Domain::Input;
+    let varies = |domain: DomainId| matches!(graph.domains[domain], Domain::Input | Domain::Stored(_));
+    let mut depends = varies(domain);
     for (node, _) in needed.iter().enumerate().filter(|(_, needed)| **needed) {
-        depends |= matches!(graph.nodes[node].op, Op::Input(_))
-            || graph.nodes[node].domain.is_some_and(|domain| graph.domains[domain] == Domain::Input);
+        depends |= graph.nodes[node].domain.is_some_and(varies);
     }
     !depends
 }

@@ -171,6 +171,8 @@ pub(crate) struct Assignment {
 pub(crate) struct Union {
     pub(crate) tables: Vec<Expr>,
     pub(crate) inner: bool,
+    /// An unknown table is empty.
+    pub(crate) fuzzy: bool,
     pub(crate) withsource: Option<String>,
 }
 

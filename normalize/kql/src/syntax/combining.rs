@@ -79,6 +79,7 @@ impl Parser {
         Ok(Union {
             tables,
             inner: value("kind").as_deref() == Some("inner"),
+            fuzzy: value("isfuzzy").as_deref() == Some("true"),
             withsource: value("withsource").or_else(|| value("with_source")),
         })
     }
