@@ -16,6 +16,7 @@ use weir_contract::schema::{ColumnType, TableSchema};
 pub use self::kernel::{Kernel, Operand};
 pub use crate::binder::compile_plan;
 use crate::program::Program;
+pub use crate::program::join::JoinType;
 
 /// What the binder asks of the engine while it binds.
 pub trait Host {
@@ -125,20 +126,6 @@ pub enum Plan {
         /// Output columns; those with an id of the input carry the value of their row.
         columns: Vec<PlanColumn>,
     },
-}
-
-/// How a join treats rows without a match. `innerunique` is an [`Plan::Aggregate`] before an inner join.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum JoinType {
-    Inner,
-    LeftOuter,
-    RightOuter,
-    FullOuter,
-    LeftSemi,
-    LeftAnti,
-    RightSemi,
-    RightAnti,
 }
 
 /// A key of [`Plan::Sort`].

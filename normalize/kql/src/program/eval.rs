@@ -3,32 +3,18 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringViewBuilder, UInt32Array};
-use arrow::compute::{CastOptions, FilterBuilder, FilterPredicate, can_cast_types, cast_with_options, concat, take};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringViewBuilder};
+use arrow::compute::{CastOptions, FilterBuilder, can_cast_types, cast_with_options, concat, take};
 use weir_contract::schema::ColumnType;
 
 use super::EvalError;
 use super::graph::{Domain, DomainId, Node, NodeId, Op};
 use super::schedule::{PathGroup, Schedule, Step};
+use super::selection::{Selection, SelectionKind};
 use crate::functions::args::{Args, BLOCK_BYTES};
 use crate::json::PathTree;
 use crate::scalar::{Scalar, Value};
 use crate::text;
-
-/// Which rows a selection leaves, and the columns that it brings.
-#[derive(Debug)]
-pub(crate) struct Selection {
-    pub(crate) rows: usize,
-    pub(crate) kind: SelectionKind,
-    pub(crate) columns: Vec<ArrayRef>,
-}
-
-#[derive(Debug)]
-pub(crate) enum SelectionKind {
-    All,
-    Filter(FilterPredicate),
-    Take(UInt32Array),
-}
 
 #[derive(Debug)]
 enum Slot {

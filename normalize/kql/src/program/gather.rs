@@ -9,8 +9,7 @@ use arrow::compute::concat;
 use arrow::datatypes::Int64Type;
 use weir_contract::schema::ColumnType;
 
-use super::eval::{Selection, SelectionKind};
-use super::graph::DomainId;
+use super::selection::{DomainId, Selection, SelectionKind};
 use crate::functions::aggregates::{self, Kind};
 use crate::scalar::Scalar;
 

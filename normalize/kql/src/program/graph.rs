@@ -11,15 +11,13 @@ use super::join::JoinSpec;
 use super::parse::Pattern;
 use super::parse_kv::KvPattern;
 use super::probe::ProbeTable;
+pub(crate) use super::selection::{DomainId, NodeId};
 use super::unnest::UnnestSpec;
 use crate::functions::args::Args;
 use crate::functions::prepared::{Prepared, SharedPrepared};
 use crate::functions::{Function, Returns, builtin};
 use crate::json::Segment;
 use crate::scalar::{Scalar, Value};
-
-pub(crate) type NodeId = usize;
-pub(crate) type DomainId = usize;
 
 /// What a node computes from its arguments.
 #[derive(Debug, Clone)]

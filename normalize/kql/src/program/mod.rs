@@ -5,6 +5,7 @@
 //! unused columns cost nothing; all constant paths of one dynamic column become one step. Columns that pass through
 //! unchanged are shared, never copied.
 
+mod constant;
 pub(crate) mod eval;
 pub(crate) mod gather;
 pub(crate) mod graph;
@@ -13,6 +14,7 @@ pub(crate) mod parse;
 pub(crate) mod parse_kv;
 pub(crate) mod probe;
 mod schedule;
+pub(crate) mod selection;
 pub(crate) mod unnest;
 
 use std::sync::Arc;
@@ -25,7 +27,8 @@ use self::eval::Frame;
 use self::schedule::Schedule;
 use crate::diagnostic::Diagnostic;
 
-pub(crate) use self::schedule::{constant_columns, is_constant, needed};
+pub(crate) use self::constant::constant_columns;
+pub(crate) use self::schedule::{is_constant, needed};
 
 /// Why a batch could not be run: it does not fit the program. No value of any row is ever the cause.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use arrow::compute::take;
 use weir_contract::schema::ColumnType;
 
 use super::EvalError;
-use super::eval::{Selection, SelectionKind};
+use super::selection::{Selection, SelectionKind};
 use crate::functions::args::Args;
 use crate::functions::{Prepared, Printer};
 use crate::scalar::Value;

@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use ahash::AHashMap;
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::Schema;
 
-use super::EvalError;
-use super::eval::Frame;
 use super::gather::{ArrangeSpec, GatherSpec};
 use super::graph::{Domain, DomainId, Graph, NodeId, Op};
 use crate::json::PathTree;
@@ -127,27 +123,4 @@ pub(crate) fn is_constant(graph: &Graph, columns: &[NodeId], domain: DomainId) -
         depends |= graph.nodes[node].domain.is_some_and(varies);
     }
     !depends
-}
-
-/// Evaluates columns at compile time. `None` if they depend on the raw table.
-pub(crate) fn constant_columns(
-    graph: &mut Graph,
-    columns: &[NodeId],
-    domain: DomainId,
-) -> Option<Result<(Vec<ArrayRef>, usize), EvalError>> {
-    if !is_constant(graph, columns, domain) {
-        return None;
-    }
-    let owned = std::mem::replace(graph, Graph::new());
-    let schedule = Schedule::new(Arc::new(owned), columns.to_vec(), domain);
-    let batch = RecordBatch::new_empty(Arc::new(Schema::empty()));
-    let result = {
-        let mut frame = Frame::new(&schedule, &batch);
-        frame.run().map(|()| {
-            let rows = frame.rows(domain);
-            (columns.iter().map(|node| frame.column(*node, rows)).collect(), rows)
-        })
-    };
-    *graph = Arc::into_inner(schedule.graph).expect("the schedule held the only reference");
-    Some(result)
 }

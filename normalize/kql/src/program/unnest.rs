@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Builder, StringViewBuilder, UInt32Builder};
 
-use super::eval::{Selection, SelectionKind};
+use super::selection::{Selection, SelectionKind};
 use crate::functions::args::BLOCK_BYTES;
 use crate::json;
 
