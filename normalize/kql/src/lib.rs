@@ -34,6 +34,6 @@ pub use dcr::dcr_strict;
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use functions::aggregates::aggregates;
 pub use functions::{FunctionDoc, reference};
-pub use program::{EvalError, Filter, Program};
+pub use program::{EvalError, Filter, Lineage, Program};
 pub use syntax::format::format;
 pub use syntax::{MAX_DEPTH, MAX_QUERY_BYTES};

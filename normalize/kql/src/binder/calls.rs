@@ -439,10 +439,13 @@ impl Binder<'_> {
         context: Context<'_>,
     ) -> Bound<Item> {
         let scope = Rc::clone(context.scope);
-        let (errors, warnings) = (self.errors.len(), self.warnings.len());
+        let (errors, warnings, assigned) = (self.errors.len(), self.warnings.len(), self.assigned.len());
         let result = self.expand(definition, &scope, first, args, span, context);
         for inside in self.errors[errors..].iter_mut().chain(&mut self.warnings[warnings..]) {
             inside.span = span.clone();
+        }
+        for (.., inside) in &mut self.assigned[assigned..] {
+            *inside = span.clone();
         }
         result.map_err(|error| Diagnostic { span: span.clone(), ..error })
     }

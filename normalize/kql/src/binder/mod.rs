@@ -23,7 +23,7 @@ use self::scope::{Binding, Scope};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::plan::{BoundQuery, Host, lower};
-use crate::program::graph::{DomainId, Graph, INPUT, NodeId};
+use crate::program::graph::{DomainId, Graph, INPUT, NodeId, Op};
 use crate::program::{Filter, Program};
 use crate::scalar::Scalar;
 use crate::syntax::ast::{Expr, ExprKind, FunctionDef, Operator, OperatorKind};
@@ -111,6 +111,8 @@ struct Binder<'t> {
     is_filter: bool,
     /// In a `summarize`: the results of its aggregate calls, by where they stand.
     gathered: Vec<(Span, NodeId)>,
+    /// Where columns got their values: the node, the column's name, the assignment.
+    assigned: Vec<(NodeId, Arc<str>, Span)>,
     catalog: &'t Catalog,
     /// Stored functions that were looked for, and what was found.
     stored: AHashMap<String, Option<Rc<FunctionDef>>>,
@@ -131,6 +133,7 @@ impl<'t> Binder<'t> {
             conjunction: None,
             is_filter,
             gathered: Vec::new(),
+            assigned: Vec::new(),
             catalog,
             stored: AHashMap::new(),
             host: None,
@@ -186,6 +189,22 @@ impl<'t> Binder<'t> {
         })
     }
 
+    /// The assignment that gave a column its value, also before filters and the like carried it on.
+    fn assignment_of(&self, column: &BoundColumn) -> Option<Span> {
+        let mut node = column.node;
+        loop {
+            let of_node = || self.assigned.iter().rev().filter(|(assigned, ..)| *assigned == node);
+            let found = of_node().find(|(_, name, _)| *name == column.name).or_else(|| of_node().next());
+            if let Some((.., span)) = found {
+                return Some(span.clone());
+            }
+            match self.graph.nodes[node].op {
+                Op::Move => node = self.graph.nodes[node].args[0],
+                _ => return None,
+            }
+        }
+    }
+
     fn finish(mut self, error: Option<Diagnostic>) -> Result<Self, Vec<Diagnostic>> {
         self.errors.extend(error);
         if self.errors.is_empty() { Ok(self) } else { Err(self.errors) }
@@ -214,8 +233,10 @@ pub fn compile_with(
     match relation {
         Ok(relation) => {
             let binder = binder.finish(None)?;
+            let spans = relation.columns.iter().map(|column| binder.assignment_of(column)).collect();
             let columns: Vec<_> = relation.columns.into_iter().map(|column| (column.name, column.node)).collect();
-            Ok(Program::new(binder.graph, &columns, relation.domain, &table.name, binder.warnings))
+            let program = Program::new(binder.graph, &columns, relation.domain, &table.name, binder.warnings);
+            Ok(Program { spans, ..program })
         }
         Err(error) => Err(binder.finish(Some(error)).err().unwrap_or_default()),
     }

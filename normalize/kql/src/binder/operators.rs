@@ -181,6 +181,12 @@ impl Binder<'_> {
         self.recover(bound, |binder| binder.null(ColumnType::Dynamic))
     }
 
+    /// Keeps in mind where a column got its value, for whoever explains the program.
+    fn note_assignment(&mut self, node: NodeId, name: &str, assignment: &Assignment) {
+        let start = assignment.name.as_ref().map_or(assignment.value.span.start, |name| name.span.start);
+        self.assigned.push((node, name.into(), start..assignment.value.span.end));
+    }
+
     fn extend(&mut self, relation: Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
         let mut result = relation.clone();
         let mut declared: Vec<String> = Vec::new();
@@ -196,6 +202,7 @@ impl Binder<'_> {
                     None => names::unnamed(&relation.columns, &result.columns),
                 },
             };
+            self.note_assignment(node, &name, assignment);
             declared.push(name.clone());
             result.set(&name, node);
         }
@@ -224,6 +231,10 @@ impl Binder<'_> {
                     (_, None) => names::unnamed(&relation.columns, &result.columns),
                 },
             };
+            // A column's bare name gives it no value.
+            if assignment.name.is_some() || !matches!(assignment.value.kind, ExprKind::Name(_)) {
+                self.note_assignment(node, &name, assignment);
+            }
             result.columns.push(BoundColumn { name: name.into(), node });
         }
         result

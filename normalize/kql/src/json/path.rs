@@ -11,6 +11,15 @@ pub(crate) enum Segment {
     Index(i64),
 }
 
+impl std::fmt::Display for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, ".{key}"),
+            Self::Index(index) => write!(f, "[{index}]"),
+        }
+    }
+}
+
 /// A prefix tree of paths; each path has an output number.
 #[derive(Debug, Default)]
 pub(crate) struct PathTree {

@@ -67,13 +67,7 @@ impl Kernel {
         match &self.call {
             Call::Function(function, _) => function.name.to_owned(),
             Call::Path(_, path, as_text) => {
-                let steps: String = path
-                    .iter()
-                    .map(|segment| match segment {
-                        Segment::Key(key) => format!(".{key}"),
-                        Segment::Index(index) => format!("[{index}]"),
-                    })
-                    .collect();
+                let steps: String = path.iter().map(Segment::to_string).collect();
                 format!("{}{steps}", if *as_text { "text" } else { "path" })
             }
         }

@@ -10,6 +10,7 @@ pub(crate) mod eval;
 pub(crate) mod gather;
 pub(crate) mod graph;
 pub(crate) mod join;
+mod lineage;
 pub(crate) mod parse;
 pub(crate) mod parse_kv;
 pub(crate) mod probe;
@@ -25,9 +26,10 @@ use weir_contract::schema::TableSchema;
 
 use self::eval::Frame;
 use self::schedule::Schedule;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Span};
 
 pub(crate) use self::constant::constant_columns;
+pub use self::lineage::Lineage;
 pub(crate) use self::schedule::{is_constant, needed};
 
 /// Why a batch could not be run: it does not fit the program. No value of any row is ever the cause.
@@ -55,6 +57,8 @@ pub struct Program {
     pub(crate) output: TableSchema,
     pub(crate) inputs: Vec<Arc<str>>,
     pub(crate) warnings: Vec<Diagnostic>,
+    /// Where the query gives each output its value.
+    pub(crate) spans: Vec<Option<Span>>,
 }
 
 impl Program {
@@ -75,7 +79,8 @@ impl Program {
         };
         let schedule = Schedule::new(Arc::new(graph), outputs, domain);
         let inputs = schedule.inputs();
-        Self { schedule, output, inputs, warnings }
+        let spans = vec![None; columns.len()];
+        Self { schedule, output, inputs, warnings, spans }
     }
 
     /// Names and types of the columns that [`Program::run`] gives, in order.
