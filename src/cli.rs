@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config, demo, documents, replay, run, stand_in, terminal};
+use crate::{config, demo, documents, explain, replay, run, stand_in, terminal};
 
 /// The exit status of a faulty config or command line (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Replay(replay::ReplayArgs),
     /// Check a config and its mappings; tells every fault at once.
     Check(run::CheckArgs),
+    /// Explain what becomes of a record: every column, where it comes from, what it costs.
+    Explain(explain::ExplainArgs),
     /// Serve a local stand-in for a Sentinel workspace.
     StandIn(stand_in::StandInArgs),
     /// Print what is known of the config file.
@@ -59,6 +61,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => or_faults(demo::run(args)),
         Command::Replay(args) => or_faults(replay::run(args)),
         Command::Check(args) => or_faults(run::check(args)),
+        Command::Explain(args) => or_faults(explain::run(args)),
         Command::StandIn(args) => stand_in::run(args),
         Command::Config(ConfigCommand::Schema) => documents::print_config_schema(),
         Command::Config(ConfigCommand::Metrics) => documents::print_metrics(),

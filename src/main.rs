@@ -13,6 +13,7 @@ mod cli;
 mod config;
 mod demo;
 mod documents;
+mod explain;
 mod pipeline;
 mod progress;
 mod replay;

@@ -8,6 +8,7 @@ mod bad_input;
 mod config;
 mod deploy;
 mod documents;
+mod explain;
 mod files;
 mod flow;
 mod kafka;
