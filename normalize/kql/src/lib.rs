@@ -28,7 +28,7 @@ mod stored;
 mod syntax;
 mod text;
 
-pub use binder::{Mode, compile, compile_filter, compile_with};
+pub use binder::{BoundFunction, Mode, compile, compile_filter, compile_function, compile_with};
 pub use catalog::Catalog;
 pub use dcr::dcr_strict;
 pub use diagnostic::{Diagnostic, Severity, Span};
@@ -36,4 +36,5 @@ pub use functions::aggregates::aggregates;
 pub use functions::{FunctionDoc, reference};
 pub use program::{EvalError, Filter, Lineage, Program};
 pub use syntax::format::format;
-pub use syntax::{MAX_DEPTH, MAX_QUERY_BYTES};
+pub use syntax::{MAX_DEPTH, MAX_QUERY_BYTES, is_function, syntax_errors};
+pub use text::timespan as format_timespan;

@@ -18,12 +18,12 @@ const WIDTH: usize = 110;
 /// Blanks per level.
 const INDENT: usize = 4;
 
-/// Formats a query.
+/// Formats a query or a stored function.
 ///
 /// The result parses to the same tree and ends with one line end; formatting it again changes nothing. A text that is
 /// no query comes back as its errors.
 pub fn format(query: &str) -> Result<String, Vec<Diagnostic>> {
-    let (_, layout) = parser::parse_with_layout(query)?;
+    let layout = parser::parse_text(query)?;
     let pieces = pieces(query);
     let closes = closing_brackets(&pieces);
     let mut writer =
