@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config, demo, documents, replay, run, stand_in, terminal};
+use crate::{config, demo, documents, kql, replay, run, stand_in, terminal};
 
 /// The exit status of a faulty config or command line (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Check(run::CheckArgs),
     /// Serve a local stand-in for a Sentinel workspace.
     StandIn(stand_in::StandInArgs),
+    /// Check, format and test KQL.
+    #[command(subcommand)]
+    Kql(kql::KqlCommand),
     /// Print what is known of the config file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -60,6 +63,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => or_faults(replay::run(args)),
         Command::Check(args) => or_faults(run::check(args)),
         Command::StandIn(args) => stand_in::run(args),
+        Command::Kql(command) => kql::run(command),
         Command::Config(ConfigCommand::Schema) => documents::print_config_schema(),
         Command::Config(ConfigCommand::Metrics) => documents::print_metrics(),
         Command::Completions { shell } => {
