@@ -114,6 +114,10 @@ impl QueryFile {
 
     /// What the compiler says of one of the file's queries, at its place in the file.
     pub(super) fn finding(&self, query: &Query, diagnostic: &Diagnostic) -> Finding {
+        // What is missing at the end is shown behind the last word, not on an empty line.
+        let end = query.text.trim_end().len();
+        let span = diagnostic.span.start.min(end)..diagnostic.span.end.min(end);
+        let diagnostic = &Diagnostic { span, ..diagnostic.clone() };
         match &query.place {
             Place::Whole => Finding::new(&self.name, &self.text, 1, diagnostic),
             Place::Block { bytes, indent } => {

@@ -80,9 +80,12 @@ fn test(path: &Path, text: &str, args: &TestArgs) -> anyhow::Result<String> {
     let file = path.display().to_string();
     let mapping = Mapping::parse(&file, &file, text)?;
     let samples_path = samples::beside(path, "samples");
-    let raw = std::fs::read(&samples_path).with_context(|| {
-        format!("write raw records, one JSON object a line, to `{}`; it cannot be read", samples_path.display())
-    })?;
+    anyhow::ensure!(
+        samples_path.exists(),
+        "there are no samples; write raw records, one JSON object a line, to `{}`",
+        samples_path.display()
+    );
+    let raw = std::fs::read(&samples_path).with_context(|| format!("`{}` cannot be read", samples_path.display()))?;
     let made = make(mapping, raw, args.lenient).with_context(|| format!("`{}`", samples_path.display()));
     let made = made.or_else(|error| match error.downcast::<weir_normalize::library::LibraryError>() {
         // The faults of the mapping itself name its file.
@@ -98,8 +101,9 @@ fn test(path: &Path, text: &str, args: &TestArgs) -> anyhow::Result<String> {
             .with_context(|| format!("`{}` cannot be written", expected_path.display()))?;
         return Ok(format!("{told}, written to {}", expected_path.display()));
     }
+    anyhow::ensure!(expected_path.exists(), "`{}` is not there; `--update` writes it: {told}", expected_path.display());
     let expected = std::fs::read_to_string(&expected_path)
-        .with_context(|| format!("`{}` cannot be read; `--update` writes it: {told}", expected_path.display()))?;
+        .with_context(|| format!("`{}` cannot be read", expected_path.display()))?;
     let expected = samples::parse_expected(&expected).with_context(|| format!("`{}`", expected_path.display()))?;
     let differences = samples::differences(&made.rows, &expected);
     if differences.is_empty() {
