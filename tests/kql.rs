@@ -156,6 +156,22 @@ fn lenient_dcr_strict_and_hunt_each_change_what_is_a_fault() {
 }
 
 #[test]
+fn a_parser_file_is_checked_with_the_defaults_of_its_parameters() {
+    let place = Workplace::new();
+    let file = "ParserParams:\n  - Name: disabled\n    Type: bool\n    Default: false\nParserQuery: |\n  \
+                let parser = (disabled:bool = false) {\n    DeviceLogonEvents | where not(disabled) | project Protocol\n  };\n  \
+                parser(disabled = disabled)\n";
+    place.write("p.yaml", file);
+    let (status, out, errors) = kql(&place, &["check", "p.yaml"]);
+    assert_eq!((status, &*errors), (0, ""));
+    assert!(out.starts_with("p.yaml: ParserQuery: DeviceLogonEvents to 1 column\n  Protocol  string\n"), "{out}");
+    place.write("p.yaml", file.replace("project Protocol", "project Protocl"));
+    let (status, _, errors) = kql(&place, &["check", "p.yaml"]);
+    assert_eq!(status, 1);
+    assert!(errors.contains("p.yaml:7:55\n") && errors.contains("`Protocl`"), "{errors}");
+}
+
+#[test]
 fn a_stored_function_is_checked_by_itself() {
     let place = Workplace::new();
     place.write("f.kql", "(T:(*), text:string, n:long = 2) {\n  T | extend short = substring(text, 0, n)\n}\n");

@@ -1,5 +1,6 @@
 //! `weir kql check`: syntax, names and types, and what comes out.
 
+mod params;
 mod tables;
 
 use std::path::PathBuf;
@@ -87,7 +88,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
                 checker.file(&file);
             }
             Ok(None) => {}
-            Err(finding) => checker.report.add(finding),
+            Err(finding) => checker.report.add(*finding),
         }
     }
     checker.report.print(args.format, |report| summary(report, files))?;
@@ -174,16 +175,30 @@ impl Checker<'_> {
         if self.args.hunt {
             return self.hunting(file, query);
         }
-        let schema = match self.tables.of_query(&query.text) {
+        let params = file.document.as_ref().map(|document| params::as_lets(&document.value)).unwrap_or_default();
+        let text = params.clone() + &query.text;
+        let in_query = |mut diagnostics: Vec<Diagnostic>| {
+            for diagnostic in &mut diagnostics {
+                let place = |position: usize| position.saturating_sub(params.len());
+                diagnostic.span = place(diagnostic.span.start)..place(diagnostic.span.end);
+            }
+            diagnostics
+        };
+        let schema = match self.tables.of_query(&text) {
             Reads::Table(schema) => schema,
-            Reads::Faulty(errors) => return self.tell(file, query, &errors),
+            Reads::Faulty(errors) => return self.tell(file, query, &in_query(errors)),
         };
         if matches!(query.key.as_deref(), Some("ParserFilterQuery" | "filter")) {
             return self.filter(file, query, &schema);
         }
-        if let Some(program) = self.ingest(file, query, &schema) {
-            self.output(file, query, Some(&schema), None, program.output());
+        match weir_kql::compile_with(&text, &schema, self.mode(), &self.catalog) {
+            Ok(program) => {
+                self.tell(file, query, &in_query(program.warnings().to_vec()));
+                self.output(file, query, Some(&schema), None, program.output());
+            }
+            Err(errors) => self.tell(file, query, &in_query(errors)),
         }
+        self.strict(file, query);
     }
 
     fn ingest(&mut self, file: &QueryFile, query: &Query, schema: &TableSchema) -> Option<weir_kql::Program> {

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &FmtArgs) -> anyhow::Result<ExitCode> {
         let formatted = match QueryFile::read(&found, &args.stdin_name) {
             Ok(Some(file)) => format(&file).map(|text| (file, text)),
             Ok(None) => continue,
-            Err(finding) => Err(vec![finding]),
+            Err(finding) => Err(vec![*finding]),
         };
         let (file, text) = match formatted {
             Ok(formatted) => formatted,

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &ParseArgs) -> anyhow::Result<ExitCode> {
             Ok(Some(file)) => file,
             Ok(None) => continue,
             Err(finding) => {
-                report.add(finding);
+                report.add(*finding);
                 continue;
             }
         };

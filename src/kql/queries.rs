@@ -52,7 +52,7 @@ pub(super) enum Place {
 impl QueryFile {
     /// Reads a file; `-` is standard input, which messages call `stdin_name`, and whose kind is told by that name.
     /// `None`: a YAML file without queries, which nobody asked for.
-    pub(super) fn read(found: &Found, stdin_name: &str) -> Result<Option<Self>, Finding> {
+    pub(super) fn read(found: &Found, stdin_name: &str) -> Result<Option<Self>, Box<Finding>> {
         let is_stdin = found.path.as_os_str() == "-";
         let name = if is_stdin { stdin_name.to_owned() } else { found.path.display().to_string() };
         let mut bytes = Vec::new();
@@ -60,8 +60,9 @@ impl QueryFile {
             true => std::io::stdin().read_to_end(&mut bytes).map(|_| bytes),
             false => std::fs::read(&found.path),
         };
-        let bytes = read.map_err(|cause| Finding::of_file(&name, format!("cannot be read: {cause}")))?;
-        let text = String::from_utf8(bytes).map_err(|_| Finding::of_file(&name, "is not UTF-8 text".to_owned()))?;
+        let unreadable = |message: String| Box::new(Finding::of_file(&name, message));
+        let bytes = read.map_err(|cause| unreadable(format!("cannot be read: {cause}")))?;
+        let text = String::from_utf8(bytes).map_err(|_| unreadable("is not UTF-8 text".to_owned()))?;
         // A byte order mark is no part of the query.
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         let is_yaml = Path::new(&name).extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
@@ -70,7 +71,8 @@ impl QueryFile {
             return Ok(Some(Self { name, text, document: None, queries: vec![query] }));
         }
         let mut file = Self { name, text, document: None, queries: Vec::new() };
-        let document = Document::parse(&file.text).map_err(|error| file.at_line(error.line, error.message, None))?;
+        let document =
+            Document::parse(&file.text).map_err(|error| Box::new(file.at_line(error.line, error.message, None)))?;
         file.collect(&document, &document.value, "");
         file.queries.sort_by_key(|query| match &query.place {
             Place::Whole => 0,
@@ -80,7 +82,7 @@ impl QueryFile {
         if file.queries.is_empty() {
             let keys = QUERY_KEYS.map(|key| format!("`{key}`")).join(", ");
             let missing = || file.at_line(1, "has no query".to_owned(), Some(format!("a query stands under {keys}")));
-            return if found.named { Err(missing()) } else { Ok(None) };
+            return if found.named { Err(Box::new(missing())) } else { Ok(None) };
         }
         file.document = Some(document);
         Ok(Some(file))

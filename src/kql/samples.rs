@@ -16,7 +16,7 @@ use weir_ingest::decode::Decoder;
 use weir_ingest::metrics::IngestMetrics;
 use weir_ingest::schema::RawTables;
 use weir_kql::Mode;
-use weir_normalize::library::Library;
+use weir_normalize::library::{Library, LibraryError};
 use weir_normalize::mapping::Mapping;
 use weir_normalize::metrics::NormalizeMetrics;
 use weir_normalize::normalizer::Normalizer;
@@ -87,10 +87,10 @@ fn test(path: &Path, text: &str, args: &TestArgs) -> anyhow::Result<String> {
     );
     let raw = std::fs::read(&samples_path).with_context(|| format!("`{}` cannot be read", samples_path.display()))?;
     let made = make(mapping, raw, args.lenient).with_context(|| format!("`{}`", samples_path.display()));
-    let made = made.or_else(|error| match error.downcast::<weir_normalize::library::LibraryError>() {
+    let made = made.map_err(|error| match error.downcast::<LibraryError>() {
         // The faults of the mapping itself name its file.
-        Ok(faults) => Err(anyhow::Error::new(faults)),
-        Err(error) => Err(error),
+        Ok(faults) => anyhow::Error::new(faults),
+        Err(error) => error,
     })?;
     let told = format!("{} from {}", plural(made.rows.len(), "row"), plural(made.records, "sample"));
     let expected_path = samples::beside(path, "expected");
