@@ -97,7 +97,11 @@ impl QueryFile {
                         Value::String(query) if QUERY_KEYS.contains(&key.as_str()) && !query.trim().is_empty() => {
                             let line = document.line(&pointer);
                             let place = block(&self.text, line, query).unwrap_or(Place::Changed {
-                                line: if is_block_header(self.text.lines().nth(line - 1)) { line + 1 } else { line },
+                                line: if block_header(self.text.lines().nth(line - 1)).is_some() {
+                                    line + 1
+                                } else {
+                                    line
+                                },
                             });
                             self.queries.push(Query { key: Some(key.clone()), text: query.clone(), place });
                         }
@@ -139,18 +143,18 @@ impl QueryFile {
     }
 }
 
-/// Whether a line ends in a block scalar's header, such as `key: |-`.
-fn is_block_header(line: Option<&str>) -> bool {
-    let header = line.and_then(|line| line.split_once(": ")).map_or("", |(_, value)| value.trim());
-    header.starts_with(['|', '>']) && header.len() <= 3
+/// The header of a block scalar that begins in a line, such as the `|-` of `key: |-`.
+fn block_header(line: Option<&str>) -> Option<&str> {
+    let (_, value) = line?.split_once(": ")?;
+    let header = value.split(" #").next().unwrap_or_default().trim();
+    (header.starts_with(['|', '>']) && header.len() <= 3).then_some(header)
 }
 
 /// The place of a literal block scalar whose key stands in line `key_line`, if `value` is what it reads as.
 fn block(file: &str, key_line: usize, value: &str) -> Option<Place> {
+    // A folded one (`>`) reads as other lines than it has.
+    block_header(file.lines().nth(key_line - 1)).filter(|header| header.starts_with('|'))?;
     let start = file.split_inclusive('\n').take(key_line).map(str::len).sum::<usize>();
-    if !is_block_header(file.lines().nth(key_line - 1)) {
-        return None;
-    }
     let lines = || file[start..].split_inclusive('\n');
     let indent_of = |line: &str| line.len() - line.trim_start_matches(' ').len();
     let indent = lines().find(|line| !line.trim().is_empty()).map(indent_of)?;
@@ -210,14 +214,14 @@ mod tests {
 
     #[test]
     fn text_that_yaml_changes_is_told_by_its_line() {
-        let file = yaml("query: >\n  T\n  | take\n  5\nfilter: 'T | where x == ''y'''\n");
-        let places: Vec<&Place> = file.queries.iter().map(|query| &query.place).collect();
-        assert_eq!(places, [&Place::Changed { line: 2 }, &Place::Changed { line: 5 }]);
+        let file = yaml("query: >\n  T | take 5\nfilter: 'T | where x == ''y'''\nFunctionQuery: T\n");
+        let places: Vec<Place> = file.queries.iter().map(|query| query.place.clone()).collect();
+        assert_eq!(places, [2, 3, 4].map(|line| Place::Changed { line }));
     }
 
     #[test]
     fn lines_that_end_as_windows_ends_them_keep_their_places() {
-        let file = yaml("query: |\r\n  T\r\n  | take x\r\n");
+        let file = yaml("query: | # as it is\r\n  T\r\n  | take x\r\n");
         let query = &file.queries[0];
         assert!(matches!(query.place, Place::Block { indent: 2, .. }), "{query:?}");
         let start = query.text.find('x').expect("there");
