@@ -131,15 +131,15 @@ impl Writer<'_> {
             if number > 0 {
                 self.newline(inner);
                 self.emit(segment.start, true);
-                self.segment(segment.start + 1..segment.end, inner);
+                self.segment(segment.start + 1..segment.end, inner, inner);
             } else {
-                self.segment(segment, indent);
+                self.segment(segment, indent, inner);
             }
         }
     }
 
-    /// One operator, or the source.
-    fn segment(&mut self, range: Range<usize>, indent: usize) {
+    /// One operator, or the source. What follows stands at `next`.
+    fn segment(&mut self, range: Range<usize>, indent: usize, next: usize) {
         let range = self.leading_comments(range, indent);
         let (core, tail) = self.trailing_comments(range);
         if !self.flat(&core) {
@@ -165,6 +165,10 @@ impl Writer<'_> {
             }
         }
         for place in tail {
+            // A comment on its own line is about the operator that follows it.
+            if !self.pieces[place].trailing {
+                self.pending = Some(next);
+            }
             self.emit(place, true);
         }
     }
