@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config, demo, documents, explain, replay, run, stand_in, terminal};
+use crate::{config, demo, documents, explain, kql, replay, run, stand_in, terminal};
 
 /// The exit status of a faulty config or command line (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -35,6 +35,9 @@ pub(crate) enum Command {
     Explain(explain::ExplainArgs),
     /// Serve a local stand-in for a Sentinel workspace.
     StandIn(stand_in::StandInArgs),
+    /// Check, format and test KQL.
+    #[command(subcommand)]
+    Kql(kql::KqlCommand),
     /// Print what is known of the config file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -63,6 +66,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => or_faults(run::check(args)),
         Command::Explain(args) => or_faults(explain::run(args)),
         Command::StandIn(args) => stand_in::run(args),
+        Command::Kql(command) => kql::run(command),
         Command::Config(ConfigCommand::Schema) => documents::print_config_schema(),
         Command::Config(ConfigCommand::Metrics) => documents::print_metrics(),
         Command::Completions { shell } => {

@@ -16,6 +16,13 @@ fn the_metrics_page_is_the_one_that_the_code_makes() {
 }
 
 #[test]
+fn the_kql_page_is_the_one_that_the_code_makes() {
+    let made = weir(&["kql", "reference"]).output().unwrap();
+    let page = std::fs::read_to_string(root().join("docs/kql.md")).unwrap();
+    assert_eq!(text(&made.stdout), page, "run `weir kql reference > docs/kql.md`");
+}
+
+#[test]
 fn every_path_that_the_architecture_names_exists() {
     let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let mut named = 0;

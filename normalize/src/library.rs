@@ -158,8 +158,9 @@ fn compile_one(
     let program = weir_kql::compile(&mapping.parser.text, schema, mode)
         .map_err(|diagnostics| faults.extend(print(&diagnostics, &mapping.parser)))
         .ok();
+    faults.extend(unknown_target(&mapping.target_table).map(|fault| format!("{}: {fault}", mapping.file)));
     if let Some(program) = &program {
-        faults.extend(misfits(&mapping, program.output()));
+        faults.extend(print(&misfits(&mapping.target_table, program), &mapping.parser));
     }
     match program {
         Some(program) if faults.is_empty() => {
@@ -170,26 +171,27 @@ fn compile_one(
     }
 }
 
-/// Checks the output columns against the target table: name, type, and whether a sender may fill them.
-fn misfits(mapping: &Mapping, output: &TableSchema) -> Vec<String> {
-    let place = format!("{}:{}", mapping.file, mapping.parser.line);
-    let target = &mapping.target_table;
+/// What is wrong with the name of a target table, if anything.
+pub fn unknown_target(target: &str) -> Option<String> {
+    let known = asim::table(target).is_some() || target.ends_with("_CL");
+    (!known).then(|| format!("`{target}` is no native ASIM table; a custom table's name ends in `_CL`"))
+}
+
+/// Checks the output columns of a mapping against its target table: name, type, and whether a sender may fill them.
+///
+/// The errors have spans into the mapping's query: the assignment of the column that does not fit.
+pub fn misfits(target: &str, program: &Program) -> Vec<Diagnostic> {
+    let output = program.output();
     let mut faults = Vec::new();
     if output.column("TimeGenerated").is_none_or(|column| column.ty != ColumnType::Datetime) {
-        faults.push(format!("{place}: the output needs a column `TimeGenerated` of type datetime"));
+        faults.push(Diagnostic::error(0..0, "the output needs a column `TimeGenerated` of type datetime"));
     }
-    let Some(table) = asim::table(target) else {
-        if !target.ends_with("_CL") {
-            faults.push(format!(
-                "{}: `{target}` is no native ASIM table; a custom table's name ends in `_CL`",
-                mapping.file
-            ));
-        }
-        return faults;
-    };
-    for column in &output.columns {
+    let Some(table) = asim::table(target) else { return faults };
+    for (column, lineage) in output.columns.iter().zip(program.lineage()) {
+        let fault = |message: String| Diagnostic::error(lineage.span.clone().unwrap_or_default(), message);
         if let Some(why) = table.forbidden(&column.name) {
-            faults.push(format!("{place}: column `{}` of `{target}` {}; leave it out", column.name, why.reason()));
+            let message = format!("column `{}` of `{target}` {}", column.name, why.reason());
+            faults.push(fault(message).with_help("leave it out"));
             continue;
         }
         match table.schema.column(&column.name) {
@@ -201,14 +203,17 @@ fn misfits(mapping: &Mapping, output: &TableSchema) -> Vec<String> {
                     .map(|known| (strsim::damerau_levenshtein(&known.name, &column.name), &known.name))
                     .min()
                     .filter(|(distance, _)| *distance <= 3)
-                    .map(|(_, name)| format!("; did you mean `{name}`?"))
-                    .unwrap_or_else(|| "; put it into `AdditionalFields`".to_owned());
-                faults.push(format!("{place}: `{target}` has no column `{}`{near}", column.name));
+                    .map(|(_, name)| format!("did you mean `{name}`?"))
+                    .unwrap_or_else(|| "put it into `AdditionalFields`".to_owned());
+                faults.push(fault(format!("`{target}` has no column `{}`", column.name)).with_help(near));
             }
-            Some(known) if known.ty != column.ty => faults.push(format!(
-                "{place}: column `{}` is {} in `{target}`, but the query makes {}; convert it with `to{}()`",
-                column.name, known.ty, column.ty, known.ty
-            )),
+            Some(known) if known.ty != column.ty => {
+                let message = format!(
+                    "column `{}` is {} in `{target}`, but the query makes {}",
+                    column.name, known.ty, column.ty
+                );
+                faults.push(fault(message).with_help(format!("convert it with `to{}()`", known.ty)));
+            }
             Some(_) => {}
         }
     }

@@ -9,16 +9,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, Framing, RawBatch, RawRecord, RowKind};
-use weir_contract::datetime::format_iso;
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
 use weir_contract::position::{Offset, OffsetRange, Origin};
-use weir_contract::schema::ColumnType;
 use weir_ingest::decode::Decoder;
 use weir_ingest::metrics::IngestMetrics;
 use weir_ingest::schema::RawTables;
@@ -27,6 +23,7 @@ use weir_normalize::library::{self, Library};
 use weir_normalize::mapping::Mapping;
 use weir_normalize::metrics::NormalizeMetrics;
 use weir_normalize::normalizer::Normalizer;
+use weir_normalize::samples;
 
 fn families() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("families")
@@ -66,39 +63,6 @@ fn normalizer(library: Library) -> Normalizer {
     Normalizer::new(library, NormalizeMetrics::new(&MetricSet::new()), MemoryBudget::new(1 << 30))
 }
 
-/// Rows as JSON objects; nulls and empty texts are left out, datetimes stand as KQL prints them.
-fn rows(batch: &RecordBatch) -> Vec<Map<String, Value>> {
-    let mut rows = vec![Map::new(); batch.num_rows()];
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        let ty = ColumnType::of_field(field).expect("a typed column");
-        for (index, row) in rows.iter_mut().enumerate() {
-            if column.is_null(index) {
-                continue;
-            }
-            let value = match ty {
-                ColumnType::Bool => json!(column.as_boolean().value(index)),
-                ColumnType::Int => json!(column.as_primitive::<Int32Type>().value(index)),
-                ColumnType::Long => json!(column.as_primitive::<Int64Type>().value(index)),
-                ColumnType::Real => json!(column.as_primitive::<Float64Type>().value(index)),
-                ColumnType::Datetime => {
-                    json!(format_iso(column.as_primitive::<TimestampMicrosecondType>().value(index)))
-                }
-                ColumnType::Dynamic => {
-                    let text = column.as_string_view().value(index);
-                    serde_json::from_str(text).unwrap_or_else(|e| panic!("{}: {e}: {text}", field.name()))
-                }
-                ColumnType::String | ColumnType::Guid => match column.as_string_view().value(index) {
-                    "" => continue,
-                    text => json!(text),
-                },
-                ColumnType::Timespan => panic!("{}: ASIM has no timespan", field.name()),
-            };
-            row.insert(field.name().clone(), value);
-        }
-    }
-    rows
-}
-
 fn file_of(mapping: &Mapping, kind: &str) -> PathBuf {
     let (folder, name) = mapping.name.rsplit_once('/').expect("vendor, product and name");
     families().join(folder).join(kind).join(format!("{name}.json"))
@@ -117,11 +81,7 @@ fn made(mapping: &Mapping) -> Vec<Value> {
         }
         for made in normalizer.normalize(batch).batches {
             if made.kind == RowKind::Normalized {
-                out.extend(rows(&made.rows).into_iter().map(|row| {
-                    let mut line = Map::from_iter([("table".to_owned(), json!(&*made.table))]);
-                    line.extend(row);
-                    Value::Object(line)
-                }));
+                out.extend(samples::expected_rows(&made.table, &made.rows));
             }
             made.ack.done();
         }
@@ -136,34 +96,13 @@ fn every_mapping_makes_the_expected_rows_of_its_samples() {
         let rows = made(&mapping);
         let path = file_of(&mapping, "expected");
         if std::env::var_os("UPDATE").is_some() {
-            let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
-            std::fs::write(&path, text).unwrap();
+            std::fs::write(&path, samples::print_expected(&rows)).unwrap();
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let expected: Vec<Value> = text
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
-        if rows.len() != expected.len() {
-            faults.push(format!("{}: {} rows, expected {}", mapping.name, rows.len(), expected.len()));
-        }
-        for (index, (row, expected)) in rows.iter().zip(&expected).enumerate() {
-            let (row, expected) = (row.as_object().unwrap(), expected.as_object().unwrap());
-            let names: HashSet<&String> = row.keys().chain(expected.keys()).collect();
-            for name in names {
-                if row.get(name) != expected.get(name) {
-                    faults.push(format!(
-                        "{} row {}: {name} is {}, expected {}",
-                        mapping.name,
-                        index + 1,
-                        row.get(name).unwrap_or(&Value::Null),
-                        expected.get(name).unwrap_or(&Value::Null)
-                    ));
-                }
-            }
-        }
+        let expected = samples::parse_expected(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let found = samples::differences(&rows, &expected);
+        faults.extend(found.into_iter().map(|difference| format!("{} {difference}", mapping.name)));
     }
     assert!(faults.is_empty(), "{} differences:\n{}", faults.len(), faults.join("\n"));
 }

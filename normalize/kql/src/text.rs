@@ -88,7 +88,7 @@ pub(crate) fn write_real_json(value: f64, out: &mut String) {
 }
 
 /// Prints `[-][d.]hh:mm:ss[.fffffff]`.
-pub(crate) fn timespan(micros: i64) -> String {
+pub fn timespan(micros: i64) -> String {
     let total = micros.unsigned_abs();
     let day = DAY_US.unsigned_abs();
     let second = SECOND_US.unsigned_abs();

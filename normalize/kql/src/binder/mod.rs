@@ -5,6 +5,7 @@
 
 mod calls;
 mod expression;
+mod function;
 mod gather;
 mod hunting;
 mod join;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use weir_contract::schema::{ColumnType, TableSchema};
 
+pub use self::function::{BoundFunction, compile_function};
 use self::scope::{Binding, Scope};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Severity, Span};

@@ -242,3 +242,8 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 pub fn reference() -> &'static [FunctionDoc] {
     &registry().docs
 }
+
+/// Other names of functions, each with the name that the reference has.
+pub fn aliases() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ALIASES.iter().copied().filter(|(alias, name)| alias != name)
+}

@@ -64,8 +64,8 @@ pub(crate) fn text(name: &str) -> Option<String> {
     })
 }
 
-/// All names.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+/// Names of the helper functions that come with this crate.
+pub fn names() -> impl Iterator<Item = &'static str> {
     FUNCTIONS.iter().map(|(name, _)| *name)
 }
 

@@ -18,12 +18,12 @@ const WIDTH: usize = 110;
 /// Blanks per level.
 const INDENT: usize = 4;
 
-/// Formats a query.
+/// Formats a query or a stored function.
 ///
 /// The result parses to the same tree and ends with one line end; formatting it again changes nothing. A text that is
 /// no query comes back as its errors.
 pub fn format(query: &str) -> Result<String, Vec<Diagnostic>> {
-    let (_, layout) = parser::parse_with_layout(query)?;
+    let layout = parser::parse_text(query)?;
     let pieces = pieces(query);
     let closes = closing_brackets(&pieces);
     let mut writer =
@@ -131,15 +131,15 @@ impl Writer<'_> {
             if number > 0 {
                 self.newline(inner);
                 self.emit(segment.start, true);
-                self.segment(segment.start + 1..segment.end, inner);
+                self.segment(segment.start + 1..segment.end, inner, inner);
             } else {
-                self.segment(segment, indent);
+                self.segment(segment, indent, inner);
             }
         }
     }
 
-    /// One operator, or the source.
-    fn segment(&mut self, range: Range<usize>, indent: usize) {
+    /// One operator, or the source. What follows stands at `next`.
+    fn segment(&mut self, range: Range<usize>, indent: usize, next: usize) {
         let range = self.leading_comments(range, indent);
         let (core, tail) = self.trailing_comments(range);
         if !self.flat(&core) {
@@ -165,6 +165,10 @@ impl Writer<'_> {
             }
         }
         for place in tail {
+            // A comment on its own line is about the operator that follows it.
+            if !self.pieces[place].trailing {
+                self.pending = Some(next);
+            }
             self.emit(place, true);
         }
     }

@@ -14,12 +14,12 @@ pub(crate) mod format;
 mod gathering;
 mod lexer;
 pub(crate) mod literal;
-mod operator;
+pub(crate) mod operator;
 pub(crate) mod parser;
 #[cfg(test)]
 mod tests;
 
-use crate::diagnostic::Span;
+use crate::diagnostic::{Diagnostic, Span};
 use crate::scalar::Scalar;
 
 /// Longest query that is read, in bytes.
@@ -27,6 +27,16 @@ pub const MAX_QUERY_BYTES: usize = 1 << 20;
 
 /// Deepest nesting of expressions and pipelines: what a stack of 2 MiB holds with room to spare.
 pub const MAX_DEPTH: usize = 100;
+
+/// What one pass finds wrong with the syntax of a query or a stored function, in the order of the text. Empty: it parses.
+pub fn syntax_errors(text: &str) -> Vec<Diagnostic> {
+    parser::parse_text(text).err().unwrap_or_default()
+}
+
+/// Whether a text is a stored function, `(a:string) { … }`, rather than a query. It may be a faulty one.
+pub fn is_function(text: &str) -> bool {
+    parser::is_function(text)
+}
 
 /// The numbers, times and typed literals of a text, with their places.
 pub(crate) fn literal_tokens(source: &str) -> impl Iterator<Item = (Span, Scalar)> {

@@ -35,13 +35,33 @@ pub(super) fn parse_with_layout(source: &str) -> Result<(Query, Layout), Vec<Dia
     if parser.errors.is_empty() { Ok((query, parser.layout)) } else { Err(in_order(parser.errors)) }
 }
 
+/// Parses a query or a stored function, and gives what the formatter needs.
+pub(super) fn parse_text(source: &str) -> Result<Layout, Vec<Diagnostic>> {
+    if source.len() <= MAX_QUERY_BYTES && is_function(source) {
+        return parse_function_with_layout(source).map(|(_, layout)| layout);
+    }
+    parse_with_layout(source).map(|(_, layout)| layout)
+}
+
+/// Whether the text begins as a stored function does.
+pub(super) fn is_function(source: &str) -> bool {
+    let lexed = lexer::lex(source);
+    Parser::new(lexed.tokens, lexed.errors, source.len()).at_function()
+}
+
 /// Parses a stored function: `(a:string, T:(*)) { … }`.
 pub(crate) fn parse_function(source: &str) -> Result<FunctionDef, Vec<Diagnostic>> {
+    parse_function_with_layout(source).map(|(function, _)| function)
+}
+
+fn parse_function_with_layout(source: &str) -> Result<(FunctionDef, Layout), Vec<Diagnostic>> {
     let lexed = lexer::lex(source);
     let mut parser = Parser::new(lexed.tokens, lexed.errors, source.len());
     let function = parser.function();
     match function {
-        Ok(function) if parser.errors.is_empty() && matches!(parser.peek(), TokenKind::End) => Ok(function),
+        Ok(function) if parser.errors.is_empty() && matches!(parser.peek(), TokenKind::End) => {
+            Ok((function, parser.layout))
+        }
         Ok(_) => {
             if parser.errors.is_empty() {
                 parser.errors.push(parser.unexpected("the end of the function"));
