@@ -28,8 +28,12 @@ use weir_normalize::mapping::Mapping;
 use weir_normalize::metrics::NormalizeMetrics;
 use weir_normalize::normalizer::Normalizer;
 
+#[path = "families/action_types.rs"]
+mod action_types;
 #[path = "families/lossless.rs"]
 mod lossless;
+#[path = "families/rules.rs"]
+mod rules;
 
 fn families() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("families")
