@@ -371,14 +371,15 @@ fn device_events() -> String {
 async fn a_mapping_that_is_added_later_is_applied_by_a_replay_of_the_table_or_of_the_files() {
     let place = Workplace::new();
     place.write("input/events.json", device_events());
+    place.write("input/info.json", r#"{"category": "AdvancedHunting-DeviceInfo", "properties": {"DeviceName": "a", "Timestamp": "2026-03-04T05:06:07Z"}}"#);
     let config = std::fs::read_to_string(place.files_to_lake()).unwrap();
     let summary = run_once(&place.path("weir.yaml"));
-    assert_eq!(summary["passed_through"], 40);
+    assert_eq!(summary["passed_through"], 41);
 
-    let nothing = weir(&["replay", "-c", &place.path("weir.yaml").display().to_string(), "--table", "DeviceEvents"]);
+    let nothing = weir(&["replay", "-c", &place.path("weir.yaml").display().to_string(), "--table", "DeviceInfo"]);
     let output = { nothing }.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("no mapping in force reads `DeviceEvents`"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no mapping in force reads `DeviceInfo`"), "{}", text(&output.stderr));
 
     place.write("own/usb.yaml", OWN_MAPPING);
     place.write("weir.yaml", format!("{config}mappings: {{directories: [own]}}\n"));

@@ -25,6 +25,13 @@ use weir_normalize::metrics::NormalizeMetrics;
 use weir_normalize::normalizer::Normalizer;
 use weir_normalize::samples;
 
+#[path = "families/action_types.rs"]
+mod action_types;
+#[path = "families/lossless.rs"]
+mod lossless;
+#[path = "families/rules.rs"]
+mod rules;
+
 fn families() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("families")
 }
@@ -130,12 +137,12 @@ fn every_value_of_an_enumerated_field_is_one_that_the_schema_allows() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// `(schema, field)` → allowed values, of the fields whose logical type is an enumeration.
+/// `(schema, field)` → allowed values, of the fields that have a list: enumerations, and types of users, ids and names.
 fn enumerations() -> HashMap<(String, String), HashSet<&'static str>> {
     let mut known = HashMap::new();
     for line in include_str!("../data/asim_fields.csv").lines().skip(1) {
         let cells = csv_cells(line);
-        if cells.len() > 5 && cells[4].eq_ignore_ascii_case("enumerated") && !cells[5].is_empty() {
+        if cells.len() > 5 && !cells[5].is_empty() {
             known.insert((cells[0].to_owned(), cells[1].to_owned()), cells[5].split('|').map(str::trim).collect());
         }
     }
@@ -159,9 +166,11 @@ fn csv_cells(line: &'static str) -> Vec<&'static str> {
 }
 
 fn schema_of(table: &str) -> &str {
-    let name = table.strip_prefix("ASim").unwrap().strip_suffix("Logs").unwrap();
-    match name {
+    let name = table.strip_suffix("_CL").unwrap_or(table);
+    match name.strip_prefix("ASim").unwrap().strip_suffix("Logs").unwrap() {
         "AuthenticationEvent" => "Authentication",
+        "DnsActivity" => "Dns",
+        "UserManagementActivity" => "UserManagement",
         other => other,
     }
 }
