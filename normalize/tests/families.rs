@@ -220,9 +220,11 @@ fn csv_cells(line: &'static str) -> Vec<&'static str> {
 }
 
 fn schema_of(table: &str) -> &str {
-    let name = table.strip_prefix("ASim").unwrap().strip_suffix("Logs").unwrap();
-    match name {
+    let name = table.strip_suffix("_CL").unwrap_or(table);
+    match name.strip_prefix("ASim").unwrap().strip_suffix("Logs").unwrap() {
         "AuthenticationEvent" => "Authentication",
+        "DnsActivity" => "Dns",
+        "UserManagementActivity" => "UserManagement",
         other => other,
     }
 }
