@@ -28,6 +28,9 @@ use weir_normalize::mapping::Mapping;
 use weir_normalize::metrics::NormalizeMetrics;
 use weir_normalize::normalizer::Normalizer;
 
+#[path = "families/identity_rules.rs"]
+mod identity_rules;
+
 fn families() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("families")
 }
