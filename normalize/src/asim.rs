@@ -91,6 +91,13 @@ pub fn tables() -> impl Iterator<Item = &'static AsimTable> {
     all.into_iter()
 }
 
+/// The custom tables that stand in for schemas without a native one, by name.
+pub fn custom_tables() -> impl Iterator<Item = &'static AsimTable> {
+    let mut all: Vec<_> = ASIM_TABLES.values().filter(|table| table.schema.name.ends_with("_CL")).collect();
+    all.sort_by(|a, b| a.schema.name.cmp(&b.schema.name));
+    all.into_iter()
+}
+
 static ASIM_TABLES: LazyLock<HashMap<&'static str, AsimTable>> = LazyLock::new(|| {
     let aliases = aliases_by_schema();
     let mut tables: HashMap<&'static str, AsimTable> = HashMap::new();
@@ -189,5 +196,6 @@ mod tests {
         assert_eq!(email.forbidden("Type"), Some(Forbidden::Workspace));
         assert_eq!(email.forbidden("AdditionalEntities"), Some(Forbidden::Reserved));
         assert!(tables().all(|table| table.schema.name != email.schema.name));
+        assert!(custom_tables().any(|table| table.schema.name == email.schema.name));
     }
 }
