@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the ASIM tables that the normalizer reads: normalize/data/asim_{tables,fields}.csv.
+"""Writes the ASIM tables that the normalizer reads: normalize/data/asim_{tables,custom_tables,fields}.csv.
 
 Usage: python3 scripts/gen_asim_tables.py SHARED_DIR
 
@@ -8,8 +8,10 @@ SHARED_DIR holds the collected facts; two of its files are read:
   asim/tables.csv   table,column,type          columns of the 13 native Log Analytics tables
   asim/fields.csv   one row per schema, field  class, types, allowed values, alias and condition
 
-asim_tables.csv keeps every row. asim_fields.csv keeps the columns that code and tests use and leaves out the remarks.
-Both keep the order of their source, so the same facts always give the same bytes. The script stops with a message
+asim_tables.csv keeps every row. asim_custom_tables.csv has a table of the same shape for each schema without a native
+one: its columns are the schema's fields. asim_fields.csv keeps the columns that code and tests use and leaves out the
+remarks.
+All keep the order of their source, so the same facts always give the same bytes. The script stops with a message
 when a fact contradicts itself (a column twice, a type that KQL does not have), because the normalizer would refuse
 mappings for a reason that no one could see in them.
 """
@@ -21,6 +23,8 @@ from pathlib import Path
 KQL_TYPES = {"string", "int", "long", "real", "bool", "datetime", "timespan", "dynamic", "guid", "decimal"}
 TABLE_COLUMNS = ["table", "column", "type"]
 FIELD_COLUMNS = ["schema", "field", "class", "kql_type", "logical_type", "allowed_values", "alias_of", "conditional_on"]
+# Schemas without a native table, and the custom table that stands in for it.
+CUSTOM_TABLES = {"EmailEvent": "ASimEmailEventLogs_CL"}
 OUT_DIR = Path(__file__).resolve().parent.parent / "normalize" / "data"
 
 
@@ -36,7 +40,20 @@ def main() -> None:
     refuse_unknown_types("fields.csv", fields, "kql_type")
     OUT_DIR.mkdir(parents=True, exist_ok=True)
     write(OUT_DIR / "asim_tables.csv", TABLE_COLUMNS, tables)
+    write(OUT_DIR / "asim_custom_tables.csv", TABLE_COLUMNS, custom_tables(fields))
     write(OUT_DIR / "asim_fields.csv", FIELD_COLUMNS, fields)
+
+
+def custom_tables(fields: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Columns of the custom tables: every field of the schema, aliases too, so that a mapping is told of them."""
+    rows = [
+        {"table": table, "column": field["field"], "type": field["kql_type"]}
+        for schema, table in CUSTOM_TABLES.items()
+        for field in fields
+        if field["schema"] == schema
+    ]
+    refuse_duplicates("fields.csv", rows, ("table", "column"))
+    return rows
 
 
 def read(path: Path, columns: list[str]) -> list[dict[str, str]]:

@@ -115,7 +115,7 @@ fn working_morning(now: DateTime<Utc>) -> DateTime<Utc> {
     if seven <= latest { seven } else { seven - hour * 24 }
 }
 
-/// Starts the stand-in with rules for the native tables, and writes a config that sends to it.
+/// Starts the stand-in with rules for the ASIM tables, and writes a config that sends to it.
 async fn start_workspace(folder: &Path) -> anyhow::Result<(StandIn, PathBuf)> {
     let settings = StandInConfig::default();
     let (tenant, client, secret) =
@@ -124,7 +124,7 @@ async fn start_workspace(folder: &Path) -> anyhow::Result<(StandIn, PathBuf)> {
     let secret_file = folder.join("stand-in-secret");
     fs::write(&secret_file, secret)?;
     let mut rules = String::new();
-    for rule in stand_in::native_rules() {
+    for rule in stand_in::asim_rules() {
         for loaded in workspace.state().add_rule(&rule)? {
             let id = loaded.immutable_id;
             let definition = folder.join(format!("{id}.json"));

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
+use weir_normalize::asim;
 use weir_stand_in::{StandIn, StandInConfig, rule_for_tables};
 
 use crate::{run, shutdown};
@@ -17,7 +18,7 @@ pub(crate) struct StandInArgs {
     /// Address and port; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7080", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// A data collection rule as JSON; may be given several times. Without one, a rule for every native ASIM table.
+    /// A data collection rule as JSON; may be given several times. Without one, rules for every ASIM table.
     #[arg(long = "rule", value_name = "FILE")]
     rules: Vec<PathBuf>,
 }
@@ -38,7 +39,7 @@ pub(crate) fn run(args: StandInArgs) -> anyhow::Result<ExitCode> {
             rules.push((path.display().to_string(), rule));
         }
         if rules.is_empty() {
-            rules = native_rules().into_iter().map(|rule| ("built-in rule".to_owned(), rule)).collect();
+            rules = asim_rules().into_iter().map(|rule| ("built-in rule".to_owned(), rule)).collect();
         }
         println!("stand-in workspace at {}", server.url());
         for (name, rule) in rules {
@@ -52,9 +53,10 @@ pub(crate) fn run(args: StandInArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Rules that declare a stream for every native ASIM table.
-pub(crate) fn native_rules() -> Vec<serde_json::Value> {
-    let names: Vec<&str> = weir_normalize::asim::tables().map(|table| &*table.schema.name).collect();
+/// Rules that declare a stream for every ASIM table, native and custom.
+pub(crate) fn asim_rules() -> Vec<serde_json::Value> {
+    let tables = asim::tables().chain(asim::custom_tables());
+    let names: Vec<&str> = tables.map(|table| &*table.schema.name).collect();
     // A rule has at most ten flows.
     names.chunks(10).map(rule_for_tables).collect()
 }

@@ -1,8 +1,10 @@
-//! The native ASIM tables of a Sentinel workspace, and which of their columns a sender may fill.
+//! The ASIM tables of a Sentinel workspace, and which of their columns a sender may fill.
 //!
-//! `data/asim_tables.csv` has the columns (state of the public reference on 2026-08-14), `data/asim_fields.csv` the
-//! schemas. A sender must not fill columns that the workspace owns, aliases (the query-time stubs add them) and the
-//! entity-correlation columns that are reserved for Microsoft.
+//! `data/asim_tables.csv` has the columns of the native tables (state of the public reference on 2026-08-14),
+//! `data/asim_fields.csv` the schemas. A schema without a native table (EmailEvent) has a custom one whose columns are
+//! its fields, `data/asim_custom_tables.csv`; the same rules hold for it. A sender must not fill columns that the
+//! workspace owns, aliases (the query-time stubs add them) and the entity-correlation columns that are reserved for
+//! Microsoft.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
@@ -10,6 +12,7 @@ use std::sync::{Arc, LazyLock};
 use weir_contract::schema::{Column, ColumnType, TableSchema};
 
 const TABLES: &str = include_str!("../data/asim_tables.csv");
+const CUSTOM_TABLES: &str = include_str!("../data/asim_custom_tables.csv");
 const FIELDS: &str = include_str!("../data/asim_fields.csv");
 
 /// Columns that the workspace fills or reserves, in every table
@@ -37,7 +40,7 @@ const WORKSPACE_COLUMNS: [&str; 20] = [
     "_Internal_WorkspaceResourceId",
 ];
 
-/// One native ASIM table.
+/// One ASIM table.
 #[derive(Debug)]
 pub struct AsimTable {
     /// The columns that a sender may fill, in the order of the reference: what the lake's table has, too.
@@ -75,14 +78,22 @@ impl AsimTable {
     }
 }
 
-/// The native ASIM table called `name`, such as `ASimProcessEventLogs`.
+/// The ASIM table called `name`: a native one, such as `ASimProcessEventLogs`, or the custom one of a schema that has
+/// none, `ASimEmailEventLogs_CL`.
 pub fn table(name: &str) -> Option<&'static AsimTable> {
     ASIM_TABLES.get(name)
 }
 
 /// All native ASIM tables by name.
 pub fn tables() -> impl Iterator<Item = &'static AsimTable> {
-    let mut all: Vec<_> = ASIM_TABLES.values().collect();
+    let mut all: Vec<_> = ASIM_TABLES.values().filter(|table| !table.schema.name.ends_with("_CL")).collect();
+    all.sort_by(|a, b| a.schema.name.cmp(&b.schema.name));
+    all.into_iter()
+}
+
+/// The custom tables that stand in for schemas without a native one, by name.
+pub fn custom_tables() -> impl Iterator<Item = &'static AsimTable> {
+    let mut all: Vec<_> = ASIM_TABLES.values().filter(|table| table.schema.name.ends_with("_CL")).collect();
     all.sort_by(|a, b| a.schema.name.cmp(&b.schema.name));
     all.into_iter()
 }
@@ -90,7 +101,7 @@ pub fn tables() -> impl Iterator<Item = &'static AsimTable> {
 static ASIM_TABLES: LazyLock<HashMap<&'static str, AsimTable>> = LazyLock::new(|| {
     let aliases = aliases_by_schema();
     let mut tables: HashMap<&'static str, AsimTable> = HashMap::new();
-    for line in TABLES.lines().skip(1) {
+    for line in TABLES.lines().skip(1).chain(CUSTOM_TABLES.lines().skip(1)) {
         let mut cells = line.split(',');
         let (Some(table), Some(column), Some(ty)) = (cells.next(), cells.next(), cells.next()) else { continue };
         let ty: ColumnType = ty.parse().expect("the embedded table names KQL types only");
@@ -130,7 +141,8 @@ fn forbid(table: &str, column: &str, aliases: &HashMap<&str, HashSet<&str>>) -> 
 
 /// `ASimProcessEventLogs` → `ProcessEvent`.
 fn schema_of(table: &str) -> &str {
-    let name = table.strip_prefix("ASim").unwrap_or(table);
+    let name = table.strip_suffix("_CL").unwrap_or(table);
+    let name = name.strip_prefix("ASim").unwrap_or(name);
     match name.strip_suffix("Logs").unwrap_or(name) {
         "AuthenticationEvent" => "Authentication",
         "DnsActivity" => "Dns",
@@ -174,5 +186,16 @@ mod tests {
         assert_eq!(process.forbidden("_BilledSize"), Some(Forbidden::Workspace));
         assert!(process.schema.column("User").is_none());
         assert!(process.schema.column("TargetUsername").is_some());
+    }
+
+    #[test]
+    fn a_schema_without_a_native_table_has_a_custom_one_under_the_same_rules() {
+        let email = table("ASimEmailEventLogs_CL").expect("custom");
+        assert_eq!(email.schema.column("EmailToRecipients").map(|column| column.ty), Some(ColumnType::Dynamic));
+        assert_eq!(email.forbidden("User"), Some(Forbidden::Alias));
+        assert_eq!(email.forbidden("Type"), Some(Forbidden::Workspace));
+        assert_eq!(email.forbidden("AdditionalEntities"), Some(Forbidden::Reserved));
+        assert!(tables().all(|table| table.schema.name != email.schema.name));
+        assert!(custom_tables().any(|table| table.schema.name == email.schema.name));
     }
 }

@@ -32,6 +32,9 @@ mod lossless;
 #[path = "families/rules.rs"]
 mod rules;
 
+#[path = "families/identity_rules.rs"]
+mod identity_rules;
+
 fn families() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("families")
 }

@@ -6,31 +6,42 @@ use weir_stand_in::{StandIn, StandInConfig, rule_for_tables};
 use super::weir::Workplace;
 
 /// The tables that the stand-in has a rule for.
-pub(crate) const TABLES: [&str; 6] = [
+pub(crate) const TABLES: [&str; 11] = [
     "ASimProcessEventLogs",
     "ASimNetworkSessionLogs",
     "ASimFileEventLogs",
     "ASimRegistryEventLogs",
     "ASimAuthenticationEventLogs",
     "ASimAuditEventLogs",
+    "ASimUserManagementActivityLogs",
+    "ASimDnsActivityLogs",
+    "ASimWebSessionLogs",
+    "ASimAlertEventLogs",
+    "ASimEmailEventLogs_CL",
 ];
 
-/// A stand-in with a rule for the tables, and a workplace whose config sends to it.
+/// A stand-in with rules for the tables, and a workplace whose config sends to it.
 pub(crate) async fn connected(extra: &str) -> (StandIn, Workplace, std::path::PathBuf) {
     let settings = StandInConfig::default();
     let (tenant, client, secret) =
         (settings.tenant.clone(), settings.client_id.clone(), settings.client_secret.clone());
     let server = StandIn::start(settings).await.expect("a free port");
-    let loaded = server.state().add_rule(rule_for_tables(&TABLES)).expect("the rule is valid");
-    let id = &loaded[0].immutable_id;
+    let definitions = rule_for_tables(&TABLES);
+    let definitions = definitions.as_array().expect("more tables than one rule takes");
     let place = Workplace::new();
     place.write("secret", secret);
-    place.write("rule.json", rule_for_tables(&TABLES).to_string());
+    let mut rules = String::new();
+    for (number, definition) in definitions.iter().enumerate() {
+        let loaded = server.state().add_rule(definition).expect("the rule is valid");
+        place.write(&format!("rule{number}.json"), definition.to_string());
+        let id = &loaded[0].immutable_id;
+        rules += &format!("    - id: {id}\n      definition: \"{{dir}}/rule{number}.json\"\n");
+    }
     let url = server.url();
     let config = place.config(&format!(
         "sources:\n  - name: files\n    files: {{paths: [\"{{dir}}/input\"]}}\n\
          lake: {{url: \"{{dir}}/lake\"}}\n\
-         sentinel:\n  endpoint: {url}\n  rules:\n    - id: {id}\n      definition: \"{{dir}}/rule.json\"\n  \
+         sentinel:\n  endpoint: {url}\n  rules:\n{rules}  \
          credential:\n    client_secret:\n      tenant_id: {tenant}\n      client_id: {client}\n      \
          secret: {{file: \"{{dir}}/secret\"}}\n      authority: {url}\n{extra}"
     ));

@@ -1,16 +1,16 @@
-//! Data collection rules for native tables, as a person would write them.
+//! Data collection rules for ASIM tables, as a person would write them.
 
 use serde_json::{Map, Value, json};
 
 use crate::rules::MAX_PER_RULE;
-use crate::tables::{ColumnType, native_table};
+use crate::tables::{ColumnType, custom_table, native_table};
 
 /// Makes the JSON of a direct rule for `tables`: stream `Custom-<Table>` with all columns of the table that a sender
-/// may fill, transformation `source`, output `Microsoft-<Table>`.
+/// may fill, transformation `source`, output `Microsoft-<Table>`, or `Custom-<Table>` for a custom table.
 ///
 /// A rule holds ten flows, so more than ten tables give a JSON array of rules; [`crate::Workspace::add_rule`] and
 /// `PUT /stand-in/rules` take both forms. The immutable id follows from the tables' names: the same tables have the
-/// same id on every start. A name that is no native table yields a flow that the rule check refuses.
+/// same id on every start. A name that is no ASIM table yields a flow that the rule check refuses.
 pub fn rule_for_tables(tables: &[&str]) -> Value {
     let mut rules: Vec<Value> = tables.chunks(MAX_PER_RULE).map(one_rule).collect();
     if rules.len() == 1 { rules.remove(0) } else { Value::Array(rules) }
@@ -21,10 +21,11 @@ fn one_rule(tables: &[&str]) -> Value {
     let mut flows = Vec::new();
     for table in tables {
         let stream = format!("Custom-{table}");
-        let columns: Vec<Value> = match native_table(table) {
-            Some(native) => {
+        let origin = if table.ends_with("_CL") { "Custom" } else { "Microsoft" };
+        let columns: Vec<Value> = match native_table(table).or_else(|| custom_table(table)) {
+            Some(known) => {
                 let column = |(name, kind): (&String, &ColumnType)| json!({"name": name, "type": kind.declaration()});
-                native.columns.iter().map(column).collect()
+                known.columns.iter().map(column).collect()
             }
             None => vec![json!({"name": "TimeGenerated", "type": "datetime"})],
         };
@@ -32,7 +33,7 @@ fn one_rule(tables: &[&str]) -> Value {
             "streams": [&stream],
             "destinations": ["workspace"],
             "transformKql": "source",
-            "outputStream": format!("Microsoft-{table}"),
+            "outputStream": format!("{origin}-{table}"),
         }));
         declarations.insert(stream, json!({ "columns": columns }));
     }

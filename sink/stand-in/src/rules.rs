@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::tables::{ColumnType, NativeTable, native_table};
+use crate::tables::{ColumnType, NativeTable, custom_table, native_table};
 
 /// Most stream declarations, data flows and destinations that a rule may have (each).
 pub const MAX_PER_RULE: usize = 10;
@@ -278,12 +278,15 @@ impl Problems {
                 continue;
             };
             let output = flow.output_stream.as_deref().unwrap_or(name);
-            let found = output.strip_prefix("Microsoft-").and_then(|table| Some((table, native_table(table)?)));
+            let native = output.strip_prefix("Microsoft-").and_then(|table| Some((table, native_table(table)?)));
+            let custom = || output.strip_prefix("Custom-").and_then(|table| Some((table, custom_table(table)?)));
+            let found = native.or_else(custom);
             let Some((table, native)) = found else {
                 let destination = flow.destinations.first().map_or("", String::as_str);
                 let message = format!(
                     "Table for output stream '{output}' is not available for destination '{destination}'; the \
-                     stand-in has the native ASIM tables, such as `Microsoft-ASimProcessEventLogs`"
+                     stand-in has the native ASIM tables, such as `Microsoft-ASimProcessEventLogs`, and \
+                     `Custom-ASimEmailEventLogs_CL`"
                 );
                 self.add("InvalidOutputTable", message, format!("{target}.outputStream"));
                 continue;

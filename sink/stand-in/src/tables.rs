@@ -1,7 +1,8 @@
-//! The native ASIM tables: their columns, and the columns that a sender must leave out.
+//! The ASIM tables: their columns, and the columns that a sender must leave out.
 //!
-//! The lists are the product's own data files, embedded: `asim_tables.csv` (`table,column,type`) and
-//! `asim_fields.csv` (one row per schema and field, with its class).
+//! The lists are the product's own data files, embedded: `asim_tables.csv` (`table,column,type`) has the native tables,
+//! `asim_custom_tables.csv` those that stand in for schemas without one, and `asim_fields.csv` one row per schema and
+//! field, with its class.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -9,6 +10,7 @@ use std::sync::LazyLock;
 use indexmap::IndexMap;
 
 const TABLES_CSV: &str = include_str!("../../../normalize/data/asim_tables.csv");
+const CUSTOM_TABLES_CSV: &str = include_str!("../../../normalize/data/asim_custom_tables.csv");
 const FIELDS_CSV: &str = include_str!("../../../normalize/data/asim_fields.csv");
 
 /// Columns that the workspace fills by itself, beside all whose name begins with `_`.
@@ -83,7 +85,7 @@ impl ColumnType {
     }
 }
 
-/// One native table.
+/// One ASIM table.
 #[derive(Debug)]
 pub struct NativeTable {
     /// Columns that a sender may fill, with their types, in the list's order.
@@ -96,6 +98,12 @@ pub struct NativeTable {
 /// Looks a native table up by its exact name, such as `ASimProcessEventLogs`.
 pub fn native_table(name: &str) -> Option<&'static NativeTable> {
     NATIVE_TABLES.get(name)
+}
+
+/// Looks a custom table up by its exact name, such as `ASimEmailEventLogs_CL`: as a person would make it, with the fields
+/// of its schema without the aliases.
+pub fn custom_table(name: &str) -> Option<&'static NativeTable> {
+    CUSTOM_TABLES.get(name)
 }
 
 /// All native tables by name, in the list's order.
@@ -113,9 +121,23 @@ pub(crate) fn is_system_column(name: &str) -> bool {
     name.starts_with('_') || SYSTEM_COLUMNS.contains(&name)
 }
 
-static NATIVE_TABLES: LazyLock<IndexMap<String, NativeTable>> = LazyLock::new(|| {
+static NATIVE_TABLES: LazyLock<IndexMap<String, NativeTable>> = LazyLock::new(|| read(TABLES_CSV));
+
+static CUSTOM_TABLES: LazyLock<IndexMap<String, NativeTable>> = LazyLock::new(|| {
+    let aliases = aliases_by_schema();
+    let mut tables = read(CUSTOM_TABLES_CSV);
+    for (name, table) in &mut tables {
+        for alias in schema_of(name, &aliases).and_then(|schema| aliases.get(schema)).into_iter().flatten() {
+            table.columns.shift_remove(*alias);
+            table.forbidden.insert((*alias).to_owned());
+        }
+    }
+    tables
+});
+
+fn read(csv: &str) -> IndexMap<String, NativeTable> {
     let mut tables: IndexMap<String, NativeTable> = IndexMap::new();
-    for line in TABLES_CSV.lines().skip(1) {
+    for line in csv.lines().skip(1) {
         let mut cells = line.split(',');
         let (Some(name), Some(column), Some(word)) = (cells.next(), cells.next(), cells.next()) else { continue };
         let table = tables
@@ -136,7 +158,7 @@ static NATIVE_TABLES: LazyLock<IndexMap<String, NativeTable>> = LazyLock::new(||
         table.forbidden.extend(names);
     }
     tables
-});
+}
 
 /// Alias fields of each schema; a schema without one has an empty list.
 fn aliases_by_schema() -> IndexMap<&'static str, Vec<&'static str>> {
@@ -196,6 +218,16 @@ mod tests {
         for (name, table) in native_tables() {
             assert!(table.forbidden.iter().all(|column| !table.columns.contains_key(column)), "{name}");
         }
+    }
+
+    #[test]
+    fn a_custom_table_has_the_fields_of_its_schema_without_the_aliases() {
+        let email = custom_table("ASimEmailEventLogs_CL").expect("listed");
+        assert_eq!(email.columns["EmailToRecipients"], ColumnType::Dynamic);
+        assert_eq!(email.columns["EventSchema"], ColumnType::String);
+        assert!(email.forbidden.contains("User") && !email.columns.contains_key("User"));
+        assert!(email.forbidden.contains("Type") && !email.columns.contains_key("Type"));
+        assert!(native_table("ASimEmailEventLogs_CL").is_none());
     }
 
     #[test]

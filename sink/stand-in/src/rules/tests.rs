@@ -89,7 +89,7 @@ fn types_must_equal_those_of_the_table() {
 }
 
 #[test]
-fn output_streams_must_be_native_tables() {
+fn output_streams_must_be_tables_of_the_workspace() {
     for output in ["Microsoft-ASimNothingLogs", "ASimProcessEventLogs", "Custom-Mine_CL"] {
         let codes = refused(|rule| rule["properties"]["dataFlows"][0]["outputStream"] = json!(output));
         assert_eq!(codes, ["InvalidOutputTable"], "{output}");
@@ -150,6 +150,13 @@ fn the_builder_makes_good_rules_for_all_native_tables() {
     }
     assert_eq!(tables, all);
     assert_eq!(rule_for_tables(&all), rule_for_tables(&all), "same tables, same ids");
+}
+
+#[test]
+fn the_builder_makes_a_good_rule_for_a_custom_table() {
+    let rule = Rule::read(&rule_for_tables(&["ASimEmailEventLogs_CL"]), FRESH.to_owned()).unwrap();
+    assert!(rule.warnings.is_empty(), "{:?}", rule.warnings);
+    assert_eq!(rule.streams["Custom-ASimEmailEventLogs_CL"].targets[0].table, "ASimEmailEventLogs_CL");
 }
 
 #[test]
