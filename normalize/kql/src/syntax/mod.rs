@@ -14,7 +14,7 @@ pub(crate) mod format;
 mod gathering;
 mod lexer;
 pub(crate) mod literal;
-mod operator;
+pub(crate) mod operator;
 pub(crate) mod parser;
 #[cfg(test)]
 mod tests;

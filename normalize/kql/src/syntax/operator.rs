@@ -6,8 +6,8 @@ use super::lexer::TokenKind;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::scalar::Scalar;
 
-/// All operators, for near-name hints.
-const OPERATORS: &[&str] = &[
+/// All operators, for near-name hints and for the reference.
+pub(crate) const OPERATORS: &[&str] = &[
     "as",
     "assert-schema",
     "consume",
@@ -63,7 +63,7 @@ const OPERATORS: &[&str] = &[
 ];
 
 /// Operators whose operands are skipped over: this language only needs to know that they are there.
-const OPAQUE: &[&str] = &[
+pub(crate) const OPAQUE: &[&str] = &[
     "assert-schema",
     "execute-and-cache",
     "graph-mark-components",
