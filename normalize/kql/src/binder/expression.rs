@@ -5,7 +5,7 @@ use std::rc::Rc;
 use weir_contract::schema::ColumnType;
 
 use super::scope::{Binding, Scope};
-use super::{Binder, Bound, MAX_NODES, Mode, Relation};
+use super::{Binder, Bound, MAX_NODES, Mode, Relation, scan};
 use crate::diagnostic::{Diagnostic, Span, nearest};
 use crate::functions::{builtin, result_type};
 use crate::json::{self, Segment};
@@ -43,6 +43,9 @@ impl Binder<'_> {
             ExprKind::Literal(scalar) => Ok(self.graph.scalar(scalar.clone())),
             ExprKind::Name(name) => self.name(name, &expr.span, context),
             ExprKind::Member(base, name) => {
+                if let Some(node) = scan::of_step(base, name, context) {
+                    return Ok(node);
+                }
                 let base = self.path_base(base, context)?;
                 Ok(self.graph.path(base, Segment::Key(name.clone())))
             }

@@ -7,9 +7,11 @@ use weir_contract::schema::ColumnType;
 
 use super::expression::Context;
 use super::scope::{Binding, Scope};
+use super::window::window_call;
 use super::{Applied, Binder, Bound, BoundColumn, Relation, names};
 use crate::diagnostic::{Diagnostic, Span, nearest};
 use crate::functions::regexes;
+use crate::operators::operators;
 use crate::program::graph::{DomainId, NodeId, Op};
 use crate::program::is_constant;
 use crate::program::parse::Pattern as ParsePattern;
@@ -29,6 +31,13 @@ impl Binder<'_> {
     ) -> Bound<Relation> {
         let mut pending: Option<NodeId> = None;
         for operator in operators {
+            // Window functions see the rows that are there, in their order.
+            if let Some((name, span)) = window_call(operator, scope) {
+                if let Some(mask) = pending.take() {
+                    relation = self.filtered(relation, mask);
+                }
+                relation = self.known_rows(relation, name, span)?;
+            }
             // Neighbouring filters are one filter.
             if let OperatorKind::Where(condition) = &operator.kind {
                 let bound = self.predicate(condition, &relation, scope);
@@ -162,7 +171,21 @@ impl Binder<'_> {
                 let limit = self.row_count(count, scope)?;
                 self.arrange(&relation, &[], limit, scope)
             }
-            kind => Err(stateful(kind.name(), operator.name_span.clone())),
+            OperatorKind::SampleDistinct(count, of) => {
+                self.gathers(&relation, operator)?;
+                self.sample_distinct(&relation, count, of, scope)
+            }
+            OperatorKind::TopHitters(count, of, by) => {
+                self.gathers(&relation, operator)?;
+                self.top_hitters(&relation, (count, of, by.as_ref()), scope)
+            }
+            OperatorKind::TopNested(levels) => self.top_nested(relation, levels, &operator.name_span, scope),
+            OperatorKind::MakeSeries(spec) => self.make_series(relation, spec, &operator.name_span, scope),
+            OperatorKind::Evaluate(call, schema) => self.evaluate(relation, call, schema.as_ref(), scope),
+            OperatorKind::Partition(by, body) => self.partition(relation, by, body, &operator.name_span, scope),
+            OperatorKind::Scan(scan) => self.scan(relation, scan, &operator.name_span, scope),
+            OperatorKind::Reduce(of, properties) => self.reduce(relation, of, properties, &operator.name_span, scope),
+            kind => Err(refused(kind.name(), operator.name_span.clone())),
         }
     }
 
@@ -190,7 +213,7 @@ impl Binder<'_> {
     fn extend(&mut self, relation: Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
         let mut result = relation.clone();
         let mut declared: Vec<String> = Vec::new();
-        for assignment in assignments {
+        for assignment in &*names::taken_apart(assignments) {
             // All assignments see the operator's input, never each other.
             let node = self.value(assignment, &relation, scope);
             let name = match &assignment.name {
@@ -211,7 +234,7 @@ impl Binder<'_> {
 
     fn project(&mut self, relation: &Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
         let mut result = Relation { columns: Vec::new(), ..relation.clone() };
-        for assignment in assignments {
+        for assignment in &*names::taken_apart(assignments) {
             let node = self.value(assignment, relation, scope);
             let name = match &assignment.name {
                 Some(name) => {
@@ -435,6 +458,15 @@ impl Binder<'_> {
             Some(Scalar::Int(value)) => Ok(usize::try_from(*value).unwrap_or(0)),
             _ => Err(Diagnostic::error(expr.span.clone(), "the number of rows must be a constant")),
         }
+    }
+}
+
+/// Says what to do instead of an operator that runs nowhere.
+fn refused(name: &str, span: Span) -> Diagnostic {
+    let error = Diagnostic::error(span, format!("`{name}` does not run here"));
+    match operators().iter().find(|operator| operator.name == name) {
+        Some(operator) => error.with_help(operator.doc),
+        None => error,
     }
 }
 

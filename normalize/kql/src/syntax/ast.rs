@@ -225,6 +225,10 @@ pub(crate) struct Apply {
 
 #[derive(Debug, Clone)]
 pub(crate) struct MakeSeries {
+    /// `kind=nonempty`: a series of defaults where there are no rows.
+    pub(crate) nonempty: bool,
+    /// `in range(…)`: the last bound belongs to the series, and bins are multiples of the step.
+    pub(crate) inclusive: bool,
     /// Each aggregate with its default.
     pub(crate) aggregates: Vec<(Assignment, Option<Expr>)>,
     pub(crate) axis: Expr,
