@@ -374,6 +374,31 @@ fn what_runs_nowhere_says_what_to_do_instead() {
         ("T | fork (take 1) (count)", "one query for each branch"),
         ("T | facet by S", "one `summarize count() by column` for each"),
         ("T | search 'x'", "`where column has text`"),
+        ("search 'x'", "`where column has text`"),
+        ("find where S == 'x'", "`union withsource"),
+        ("externaldata(a:string)['https://example.com/a.csv'] | take 1", "as a `datatable`"),
         ("T | make-graph a --> b", "`join` the edges with themselves"),
+    ]);
+}
+
+#[test]
+fn a_null_expands_to_one_row_and_an_empty_array_to_none() {
+    let data = "datatable(k:long, d:dynamic)[1, dynamic(null), 2, dynamic([]), 3, dynamic([null,5]), 4, dynamic('x'), \
+                5, dynamic({'a':1}), 6, dynamic({})]";
+    check(&[
+        (
+            &format!("{data} | mv-expand with_itemindex=i d"),
+            &["k:long|d:dynamic|i:long", "1||0", "3||0", "3|5|1", "4|\"x\"|0", "5|{\"a\":1}|0"],
+        ),
+        (
+            &format!("{data} | mv-expand kind=array d to typeof(string) | where k == 5"),
+            &["k:long|d:string", "5|[\"a\",1]"],
+        ),
+        // Side by side, the shorter one ends with nulls; a text is no number.
+        (
+            "print a = dynamic([1,2]), b = dynamic(['7']) | mv-expand a to typeof(long), b to typeof(long)",
+            &["a:long|b:long", "1|", "2|"],
+        ),
+        ("print a = dynamic([1,2,3]) | mv-expand a limit 2", &["a:dynamic", "1", "2"]),
     ]);
 }

@@ -462,7 +462,7 @@ impl Binder<'_> {
 }
 
 /// Says what to do instead of an operator that runs nowhere.
-fn refused(name: &str, span: Span) -> Diagnostic {
+pub(super) fn refused(name: &str, span: Span) -> Diagnostic {
     let error = Diagnostic::error(span, format!("`{name}` does not run here"));
     match operators().iter().find(|operator| operator.name == name) {
         Some(operator) => error.with_help(operator.doc),

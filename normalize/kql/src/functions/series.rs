@@ -50,7 +50,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 fn number(item: &str) -> Option<f64> {
     // Non-finite numbers stand in JSON as texts.
-    item.parse().ok().or_else(|| match item {
+    item.parse().ok().or(match item {
         "\"NaN\"" => Some(f64::NAN),
         "\"Infinity\"" => Some(f64::INFINITY),
         "\"-Infinity\"" => Some(f64::NEG_INFINITY),
