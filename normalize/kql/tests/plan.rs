@@ -230,7 +230,7 @@ fn an_operator_that_needs_all_rows_at_hand_asks_the_host_for_them() {
         ("T | evaluate narrow()", 12),
         ("T | sort by Time asc | extend before = prev(Host)", 3),
         ("T | sort by Time asc | scan declare (n:long=0) with (step s: Host == 'a' => n = s.n + 1;)", 2),
-        ("T | partition by Host (top 1 by Port)", 2),
+        ("T | partition by Host (top 1 by Port)", 3),
         ("T | top-nested 1 of Host by count()", 1),
         ("T | reduce by Host", 2),
     ] {

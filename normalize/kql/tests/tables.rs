@@ -377,7 +377,6 @@ fn what_runs_nowhere_says_what_to_do_instead() {
         ("search 'x'", "`where column has text`"),
         ("find where S == 'x'", "`union withsource"),
         ("externaldata(a:string)['https://example.com/a.csv'] | take 1", "as a `datatable`"),
-        ("T | make-graph a --> b", "`join` the edges with themselves"),
     ]);
 }
 
@@ -400,5 +399,70 @@ fn a_null_expands_to_one_row_and_an_empty_array_to_none() {
             &["a:long|b:long", "1|", "2|"],
         ),
         ("print a = dynamic([1,2,3]) | mv-expand a limit 2", &["a:dynamic", "1", "2"]),
+    ]);
+}
+
+#[test]
+fn paths_of_a_graph_are_found_by_their_shape() {
+    let graph = "let N = datatable(n:string, kind:string)['a','user', 'b','host', 'c','host', 'd','db']; \
+                 datatable(s:string, t:string, w:long)['a','b',1, 'b','c',2, 'c','d',3, 'a','d',9, 'c','a',4, 'd','x',5] \
+                 | make-graph s --> t with N on n";
+    let query = |rest: &str| format!("{graph} | {rest}");
+    check(&[
+        (
+            &query("graph-match (u)-[e]->(h) where u.kind == 'user' project u.n, h.n, e.w, twice = e.w * 2"),
+            &["u_n:string|h_n:string|e_w:long|twice:long", "a|b|1|2", "a|d|9|18"],
+        ),
+        (
+            &query("graph-match (x)<-[e]-(y) where x.n == 'a' project from = y.n, w = e.w"),
+            &["from:string|w:long", "c|4"],
+        ),
+        (
+            &query("graph-match (x)-[e]-(y) where x.n == 'd' project other = y.n | sort by other asc"),
+            &["other:string", "a", "c", "x"],
+        ),
+        // A node that only edges name has its name alone.
+        (&query("graph-match (x)-->(y) where y.n == 'x' project x.n, k = y.kind"), &["x_n:string|k:string", "d|"]),
+        (
+            &query(
+                "graph-match (x)-[e*2..3]->(y) where x.n == 'a' and y.n == 'd' project w = map(e, w), \
+                    over = map(inner_nodes(e), n), big = any(e, w > 2), hosts = all(inner_nodes(e), kind == 'host')",
+            ),
+            &["w:dynamic|over:dynamic|big:bool|hosts:bool", "[1,2,3]|[\"b\",\"c\"]|true|true"],
+        ),
+        // A cycle may use each edge once; with `none` there is none.
+        (&query("graph-match (x)-[e*3..6]->(x) project x.n | sort by x_n asc"), &["x_n:string", "a", "b", "c"]),
+        (&query("graph-match cycles=none (x)-[e*3..6]->(x) project x.n"), &["x_n:string"]),
+        // Patterns that share a node.
+        (
+            &query("graph-match (x)-->(y), (z)-->(y) where x.n != z.n and x.n == 'a' project x.n, y.n, z.n"),
+            &["x_n:string|y_n:string|z_n:string", "a|d|c"],
+        ),
+        (
+            &query(
+                "graph-shortest-paths (x)-[e*1..5]->(y) where x.n == 'a' project to = y.n, hops = array_length(map(e, w)) \
+                    | sort by to asc",
+            ),
+            &["to:string|hops:long", "b|1", "c|2", "d|1", "x|2"],
+        ),
+        (
+            "print a = 1, b = 2 | make-graph a --> b with_node_id=id | graph-match (p)-->(q) project p.id, q.id",
+            &["p_id:long|q_id:long", "1|2"],
+        ),
+    ]);
+    refuses(&[
+        ("T | make-graph S --> S | graph-match (a)-->(b) project a.S", "cannot run at ingest"),
+        (&query("take 1"), "stands right behind `make-graph`"),
+        (graph, "stands right behind `make-graph`"),
+        ("print a = 1 | graph-match (a)-->(b) project 1", "stands right behind `make-graph`"),
+        (&query("graph-match (a)-[e*1..99]->(b) project a.n"), "at most 32 edges"),
+        (&query("graph-match (a)-->(b) where any(e, w > 1) project a.n"), "no edge `e`"),
+        (&query("graph-match (a)->(b) project a.n"), "expected `-`"),
+        ("print a = 1, b = 'x' | make-graph a --> b | graph-match (p)-->(q) project 1", "different types"),
+        (
+            "range x from 1 to 400 step 1 | extend y = 1 | join kind=inner (range z from 1 to 400 step 1 | extend y = 1) on y \
+             | make-graph x --> z | graph-match (a)-[e*1..3]->(b) project 1",
+            "more than 100000 matches",
+        ),
     ]);
 }

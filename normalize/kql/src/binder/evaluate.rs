@@ -330,10 +330,11 @@ fn json_type(value: &str) -> Option<ColumnType> {
 
 /// The names in an expression.
 fn columns_of<'e>(expr: &'e Expr, found: &mut Vec<&'e str>) {
-    if let ExprKind::Name(name) = &expr.kind {
-        found.push(name);
-    }
-    for child in expr.children() {
-        columns_of(child, found);
+    let mut open = vec![expr];
+    while let Some(expr) = open.pop() {
+        if let ExprKind::Name(name) = &expr.kind {
+            found.push(name);
+        }
+        open.extend(expr.children());
     }
 }

@@ -7,6 +7,7 @@ mod calls;
 mod evaluate;
 mod expression;
 mod gather;
+mod graph_match;
 mod hunting;
 mod join;
 mod make_series;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use weir_contract::schema::ColumnType;
 
 use super::expression::Context;
+use super::graph_match::PropertyGraph;
 use super::scope::{Binding, Scope};
 use super::window::window_call;
 use super::{Applied, Binder, Bound, BoundColumn, Relation, names};
 use crate::diagnostic::{Diagnostic, Span, nearest};
-use crate::functions::regexes;
+use crate::functions::{builtin, regexes};
 use crate::operators::operators;
 use crate::program::graph::{DomainId, NodeId, Op};
 use crate::program::is_constant;
@@ -30,7 +31,14 @@ impl Binder<'_> {
         scope: &Rc<Scope>,
     ) -> Bound<Relation> {
         let mut pending: Option<NodeId> = None;
+        let mut graph: Option<PropertyGraph> = None;
         for operator in operators {
+            // A graph is no table: what makes one and what finds paths in it stand together.
+            if let Some(graph) = graph.take() {
+                let OperatorKind::GraphMatch(spec) = &operator.kind else { return Err(no_table(operator)) };
+                relation = self.graph_match(&graph, spec, &operator.name_span, scope)?;
+                continue;
+            }
             // Window functions see the rows that are there, in their order.
             if let Some((name, span)) = window_call(operator, scope) {
                 if let Some(mask) = pending.take() {
@@ -51,7 +59,14 @@ impl Binder<'_> {
             if let Some(mask) = pending.take() {
                 relation = self.filtered(relation, mask);
             }
+            if let OperatorKind::MakeGraph(spec) = &operator.kind {
+                graph = Some(self.make_graph(relation.clone(), spec, &operator.name_span, scope)?);
+                continue;
+            }
             relation = self.operator(relation, operator, scope)?;
+        }
+        if let (Some(_), Some(last)) = (graph, operators.last()) {
+            return Err(no_table(last));
         }
         Ok(match pending {
             Some(mask) => self.filtered(relation, mask),
@@ -185,6 +200,7 @@ impl Binder<'_> {
             OperatorKind::Partition(by, body) => self.partition(relation, by, body, &operator.name_span, scope),
             OperatorKind::Scan(scan) => self.scan(relation, scan, &operator.name_span, scope),
             OperatorKind::Reduce(of, properties) => self.reduce(relation, of, properties, &operator.name_span, scope),
+            OperatorKind::GraphMatch(_) => Err(no_table(operator)),
             kind => Err(refused(kind.name(), operator.name_span.clone())),
         }
     }
@@ -232,7 +248,7 @@ impl Binder<'_> {
         result
     }
 
-    fn project(&mut self, relation: &Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
+    pub(super) fn project(&mut self, relation: &Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
         let mut result = Relation { columns: Vec::new(), ..relation.clone() };
         for assignment in &*names::taken_apart(assignments) {
             let node = self.value(assignment, relation, scope);
@@ -440,7 +456,7 @@ impl Binder<'_> {
         let mut expanded = Vec::new();
         for (number, (name, ty)) in outputs.iter().enumerate() {
             let node = self.graph.field(Op::Unnested(number), number, selection, ColumnType::Dynamic, domain);
-            let node = self.graph.convert(node, *ty);
+            let node = self.element_as(node, *ty);
             expanded.push(BoundColumn { name: name.as_str().into(), node });
         }
         if let Some(index) = &spec.index {
@@ -448,6 +464,19 @@ impl Binder<'_> {
             expanded.push(BoundColumn { name: index.text.as_str().into(), node });
         }
         Ok((selection, domain, expanded))
+    }
+
+    /// An element of an array as a `ty`. Kusto casts and does not parse: a text is no number, whatever it says.
+    fn element_as(&mut self, node: NodeId, ty: ColumnType) -> NodeId {
+        let converted = self.graph.convert(node, ty);
+        if !matches!(ty, ColumnType::Int | ColumnType::Long | ColumnType::Real | ColumnType::Bool) {
+            return converted;
+        }
+        let kind = self.graph.builtin("gettype", vec![node]);
+        let text = self.graph.text("string");
+        let is_text = self.graph.builtin("==", vec![kind, text]);
+        let null = self.null(ty);
+        self.graph.call(builtin("case"), vec![is_text, null, converted], Some(ty)).expect("`case` takes any values")
     }
 
     /// A constant number of rows.
@@ -459,6 +488,13 @@ impl Binder<'_> {
             _ => Err(Diagnostic::error(expr.span.clone(), "the number of rows must be a constant")),
         }
     }
+}
+
+/// Says that a graph is no table.
+fn no_table(operator: &Operator) -> Diagnostic {
+    let message = format!("`{}` leaves a graph, or works on one, where a table is needed", operator.kind.name());
+    Diagnostic::error(operator.name_span.clone(), message)
+        .with_help("`graph-match` or `graph-shortest-paths` stands right behind `make-graph`, and gives a table")
 }
 
 /// Says what to do instead of an operator that runs nowhere.

@@ -31,7 +31,7 @@ pub(super) fn of_step(base: &Expr, column: &str, context: Context<'_>) -> Option
 }
 
 /// A name that no author can write, so that no column of a table is taken for a state.
-fn state_column(step: &str, column: &str) -> String {
+pub(super) fn state_column(step: &str, column: &str) -> String {
     format!("\0{step}\0{column}")
 }
 

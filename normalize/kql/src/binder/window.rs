@@ -57,14 +57,19 @@ pub(super) fn window_call<'e>(operator: &'e Operator, scope: &Rc<Scope>) -> Opti
     }
 }
 
+/// Without recursion: a chain of thousands of `or`s is as many levels deep.
 fn call_in<'e>(expr: &'e Expr, scope: &Rc<Scope>) -> Option<(&'e str, &'e Span)> {
-    if let ExprKind::Call(name, _) = &expr.kind
-        && is_window_function(&name.text)
-        && scope.get(&name.text).is_none()
-    {
-        return Some((&name.text, &name.span));
+    let mut open = vec![expr];
+    while let Some(expr) = open.pop() {
+        if let ExprKind::Call(name, _) = &expr.kind
+            && is_window_function(&name.text)
+            && scope.get(&name.text).is_none()
+        {
+            return Some((&name.text, &name.span));
+        }
+        open.extend(expr.children());
     }
-    expr.children().into_iter().find_map(|child| call_in(child, scope))
+    None
 }
 
 impl Binder<'_> {
