@@ -223,6 +223,7 @@ impl Host for Filled {
 /// Operators without a plan node of their own have the host run what they depend on, and give a constant table.
 #[test]
 fn an_operator_that_needs_all_rows_at_hand_asks_the_host_for_them() {
+    let counts = regex::Regex::new(r"values \((\d+) rows\)").expect("a pattern");
     for (query, rows) in [
         ("T | make-series n = count() on Time from datetime(1970-01-01) to datetime(1970-01-02) step 1h by Host", 2),
         ("T | evaluate bag_unpack(Bag)", 3),
@@ -238,7 +239,6 @@ fn an_operator_that_needs_all_rows_at_hand_asks_the_host_for_them() {
         let bound = bound.map_err(|errors| errors.iter().map(|error| error.render("q", query, 1)).collect::<String>());
         let text = bound.expect("binds").plan.to_string();
         // `partition` puts its parts together.
-        let counts = regex::Regex::new(r"values \((\d+) rows\)").expect("a pattern");
         let found: usize = counts.captures_iter(&text).filter_map(|count| count[1].parse::<usize>().ok()).sum();
         assert!(found == rows && !text.contains("scan"), "{query}\n{rows} rows expected in\n{text}");
     }
