@@ -1,6 +1,6 @@
 //! `evaluate`: the plugins `bag_unpack`, `pivot` and `narrow`, whose columns follow from the rows.
 //!
-//! Rules: the plugins' pages below https://learn.microsoft.com/kusto/query/evaluate-operator. Without an output schema the
+//! Rules: the plugins' pages below <https://learn.microsoft.com/kusto/query/evaluate-operator>. Without an output schema the
 //! rows must be known while the query is bound; with one, `bag_unpack` also runs on events.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! `make-graph`, and the paths that `graph-match` and `graph-shortest-paths` find in it.
 //!
-//! Rules: https://learn.microsoft.com/kusto/query/graph-operators. Paths are found by their shape alone; each becomes a row
+//! Rules: <https://learn.microsoft.com/kusto/query/graph-operators>. Paths are found by their shape alone; each becomes a row
 //! with the columns of its nodes and edges, over which the condition and the projection are bound.
 
 use std::rc::Rc;

@@ -1,6 +1,6 @@
 //! `make-series`: aggregates as arrays along an axis, one array per group.
 //!
-//! Rules: https://learn.microsoft.com/kusto/query/make-series-operator. The bins are found first; then `summarize` runs
+//! Rules: <https://learn.microsoft.com/kusto/query/make-series-operator>. The bins are found first; then `summarize` runs
 //! with the bin's number as a further key, and its rows are laid out as arrays.
 
 use std::rc::Rc;

@@ -1,6 +1,6 @@
 //! Operators that look at parts of a table: `partition`, `top-nested`, `top-hitters`, `sample-distinct`, `reduce`.
 //!
-//! Rules: the operators' pages below https://learn.microsoft.com/kusto/query/.
+//! Rules: the operators' pages below <https://learn.microsoft.com/kusto/query/>.
 
 use std::rc::Rc;
 

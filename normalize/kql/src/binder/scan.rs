@@ -1,6 +1,6 @@
 //! `scan`: sequences of rows that match steps one after the other.
 //!
-//! Rules: https://learn.microsoft.com/kusto/query/scan-operator. Conditions and assignments are bound once, over a row's
+//! Rules: <https://learn.microsoft.com/kusto/query/scan-operator>. Conditions and assignments are bound once, over a row's
 //! columns and those of the steps' states (`step.column`); each step is then run on one such row after the other.
 
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! Window functions: values that depend on a row's neighbours in a table of known rows and order.
 //!
 //! Rules: Microsoft's pages on `prev`, `next`, `row_number`, `row_cumsum`, `row_rank_dense`, `row_rank_min` and
-//! `row_window_session` (https://learn.microsoft.com/kusto/query/window-functions).
+//! `row_window_session` (<https://learn.microsoft.com/kusto/query/window-functions>).
 
 use std::rc::Rc;
 

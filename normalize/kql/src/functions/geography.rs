@@ -1,7 +1,7 @@
 //! Points on Earth: longitude and latitude in degrees, distances in meters on a sphere.
 //!
-//! Rules: the functions' pages below https://learn.microsoft.com/kusto/query/geospatial-grid-systems. Cells are Google's S2
-//! (https://s2geometry.io/devguide/s2cell_hierarchy) and Niemeyer's geohash. A point off the globe gives null or the empty
+//! Rules: the functions' pages below <https://learn.microsoft.com/kusto/query/geospatial-grid-systems>. Cells are Google's S2
+//! (<https://s2geometry.io/devguide/s2cell_hierarchy>) and Niemeyer's geohash. A point off the globe gives null or the empty
 //! text.
 
 use arrow::array::ArrayRef;

@@ -1,7 +1,7 @@
 //! Series: arrays of numbers as `make-series` gives them. What is no array gives null; an element that is no number gives
 //! null in its place.
 //!
-//! Rules: the functions' pages below https://learn.microsoft.com/kusto/query/.
+//! Rules: the functions' pages below <https://learn.microsoft.com/kusto/query/>.
 
 use std::cmp::Ordering;
 

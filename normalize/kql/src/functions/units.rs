@@ -1,6 +1,6 @@
 //! Conversions between units of measure.
 //!
-//! The units' names are those of the functions' pages below https://learn.microsoft.com/kusto/query/ (`convert_length` and
+//! The units' names are those of the functions' pages below <https://learn.microsoft.com/kusto/query/> (`convert_length` and
 //! its kin); the factors, those of SI, of the international yard and pound, and of the 2019 definition of the electron volt.
 
 use arrow::array::ArrayRef;
