@@ -46,14 +46,9 @@ pub(crate) fn bool_of_text(text: &str) -> Option<bool> {
     text.parse::<i64>().ok().map(|number| number != 0)
 }
 
-/// Reads a GUID with or without dashes or braces; prints it in lower case with dashes.
+/// Reads a GUID with or without braces, with dashes anywhere or none; prints it in lower case with dashes.
 pub(crate) fn guid_of_text(text: &str) -> Option<String> {
     let text = text.trim().trim_start_matches(['{', '(']).trim_end_matches(['}', ')']);
-    let bytes = text.as_bytes();
-    let dashed = bytes.len() == 36 && [8, 13, 18, 23].iter().all(|position| bytes[*position] == b'-');
-    if !dashed && bytes.len() != 32 {
-        return None;
-    }
     let digits: String = text.chars().filter(|c| *c != '-').map(|c| c.to_ascii_lowercase()).collect();
     if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;

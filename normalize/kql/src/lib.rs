@@ -29,7 +29,7 @@ mod stored;
 mod syntax;
 mod text;
 
-pub use binder::{BoundFunction, Mode, compile, compile_filter, compile_function, compile_with};
+pub use binder::{BoundFunction, Mode, compile, compile_filter, compile_function, compile_with, window_functions};
 pub use catalog::Catalog;
 pub use dcr::dcr_strict;
 pub use diagnostic::{Diagnostic, Severity, Span};

@@ -13,8 +13,26 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use weir_contract::schema::TableSchema;
 use weir_kql::{Mode, compile};
 
-/// How many of the 144 cases pass today; more is welcome, fewer is a fault.
-const FLOOR: usize = 117;
+/// Cases that no right program passes: what the page shows is not what its query gives. `(number, page, why)`
+const WRONG_PAGES: &[(usize, &str, &str)] = &[
+    (19, "base64-decode-toguid-function.md", "the third group's bytes are swapped, the first two groups' are not"),
+    (24, "cursor-current.md", "the value is the service's cursor at one time in 2024"),
+    (100, "parse-path-function.md", "the backslashes of the JSON shown are not escaped"),
+    (104, "range-operator.md", "the first three of ten rows are left out"),
+    (121, "strcat-function.md", "the text is shown as a numbered list of its lines"),
+    (130, "toguid-function.md", "an input text is shown reworded, with `isn't` for `is not`"),
+    (131, "trim-start-function.md", "the input is shown as a link in angle brackets"),
+    (143, "zlib-base64-compress-function.md", "the text is shown inside quotes that are no part of it"),
+];
+
+/// Cases that do not pass yet.
+const MISSING: &[(usize, &str, &str)] = &[
+    (0, "all-graph-function.md", "`strcat_array` over a path gives a dynamic there, and a string elsewhere"),
+    (2, "any-graph-function.md", "as 0"),
+    (37, "geospatial-joins.md", "H3 cells"),
+    (38, "geospatial-joins.md", "polygons around points"),
+    (53, "hash-combine-function.md", "no page says how hashes are combined"),
+];
 
 #[derive(serde::Deserialize)]
 struct Case {
@@ -132,16 +150,18 @@ fn documented_examples_give_their_documented_output() {
         return;
     };
     let cases: Vec<Case> = serde_json::from_str(&text).expect("the cases are JSON");
-    let mut passed = 0;
-    let mut others = Vec::new();
+    let mut failed = Vec::new();
+    let mut report = Vec::new();
     for (number, case) in cases.iter().enumerate() {
-        match run(case) {
-            Ok(()) => passed += 1,
-            Err(reason) => {
-                others.push(format!("{number:3} {}: {}", case.page, reason.chars().take(300).collect::<String>()))
-            }
+        if let Err(reason) = run(case) {
+            failed.push((number, case.page.as_str()));
+            report.push(format!("{number:3} {}: {}", case.page, reason.chars().take(300).collect::<String>()));
         }
     }
-    println!("{passed} of {} documented examples pass; the others:\n{}", cases.len(), others.join("\n"));
-    assert!(passed >= FLOOR, "only {passed} of {} pass, {FLOOR} did\n{}", cases.len(), others.join("\n"));
+    let passed = cases.len() - failed.len();
+    println!("{passed} of {} documented examples pass; the others:\n{}", cases.len(), report.join("\n"));
+    let mut expected: Vec<(usize, &str)> =
+        WRONG_PAGES.iter().chain(MISSING).map(|(number, page, _)| (*number, *page)).collect();
+    expected.sort_unstable();
+    assert_eq!(failed, expected, "the lists above name all cases that fail, and no others\n{}", report.join("\n"));
 }

@@ -1,73 +1,197 @@
-//! Stored functions by themselves: how they are told from queries, parsed, formatted and bound.
+//! Functions of series, units, places, compressed texts and digests: each expression with its text as KQL prints it.
+//! Every expression runs folded at compile time, and over a column.
 
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Schema;
 use weir_contract::schema::{Column, ColumnType, TableSchema};
-use weir_kql::{BoundFunction, Catalog, Mode, compile_function, format, is_function, syntax_errors};
+use weir_kql::{Mode, compile};
 
-fn table() -> TableSchema {
-    TableSchema { name: "Raw".into(), columns: vec![Column::new("Host", ColumnType::String)] }
+/// The cells of the first row, as texts.
+fn first_row(query: &str) -> Vec<String> {
+    let table = TableSchema { name: "T".into(), columns: vec![Column::new("unused", ColumnType::String)] };
+    let program = match compile(query, &table, Mode::Strict) {
+        Ok(program) => program,
+        Err(errors) => panic!("{}", errors.iter().map(|error| error.render("q", query, 1)).collect::<String>()),
+    };
+    let result = program.run(&RecordBatch::new_empty(Arc::new(Schema::empty()))).expect("runs");
+    let cell = |column: &Arc<dyn Array>| {
+        let column = column.as_string_view();
+        if column.is_null(0) { String::new() } else { column.value(0).to_owned() }
+    };
+    result.columns().iter().map(cell).collect()
 }
 
-fn bound(text: &str) -> Result<BoundFunction, Vec<String>> {
-    compile_function(text, &table(), Mode::Strict, &Catalog::default()).map_err(|errors| {
-        errors.iter().map(|error| format!("{} at `{}`", error.message, &text[error.span.clone()])).collect()
-    })
-}
+/// `a` and `b` are series, `m` has missing values, `s` is a text, `x` and `y` a point.
+const ROW: &str = r#"datatable(a:dynamic, b:dynamic, m:dynamic, s:string, x:real, y:real)
+    [dynamic([1,2,4]), dynamic([2.0,2.0,null]), dynamic([null,1,null,4,null]), "1234567890qwertyuiop",
+     -122.407628, 47.578557]"#;
 
-#[test]
-fn a_function_is_told_from_a_query_by_its_beginning() {
-    for (text, expected) in [
-        ("(a:string) { a }", true),
-        ("// what it is for\n() { print 1 }", true),
-        ("view () { Raw }", true),
-        ("(a:string) { a", true),
-        ("(Raw | take 1)", false),
-        ("let f = (a:string) { a }; print f('x')", false),
-        ("", false),
-    ] {
-        assert_eq!(is_function(text), expected, "{text}");
+fn check(cases: &[(&str, &str)]) {
+    let mut wrong = Vec::new();
+    for (expression, expected) in cases {
+        // The second form moves the call out of reach of constant folding.
+        let over_column = format!("{ROW} | mv-expand n = range(1, 1) | project r = tostring({expression})");
+        for query in [format!("{ROW} | project r = tostring({expression})"), over_column] {
+            let found = first_row(&query).remove(0);
+            if found != *expected {
+                wrong.push(format!("{expression}\n  expected {expected}\n  found    {found}"));
+            }
+        }
     }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
-fn syntax_errors_of_functions_and_queries_come_in_order() {
-    assert_eq!(syntax_errors("(a:string, T:(*)) { T | where x == a }"), []);
-    assert_eq!(syntax_errors("Raw | where Host == 'a'"), []);
-    let errors = syntax_errors("Raw | where | extend = 1");
-    assert_eq!(errors.len(), 2, "{errors:?}");
-    assert!(errors[0].span.start < errors[1].span.start);
-    assert_eq!(syntax_errors("(a:string) { a ").len(), 1);
-    assert_eq!(syntax_errors("(a:text) { a }").len(), 1);
+fn series_are_computed_element_by_element() {
+    check(&[
+        ("series_add(a, a)", "[2,4,8]"),
+        ("series_add(a, b)", "[3.0,4.0,null]"),
+        ("series_subtract(a, 1)", "[0,1,3]"),
+        ("series_multiply(2.5, a)", "[2.5,5.0,10.0]"),
+        ("series_divide(a, 2)", "[0.5,1.0,2.0]"),
+        ("series_divide(a, 0)", r#"["Infinity","Infinity","Infinity"]"#),
+        ("series_pow(a, 2)", "[1,4,16]"),
+        ("series_greater(a, b)", "[false,false,null]"),
+        ("series_greater_equals(a, b)", "[false,true,null]"),
+        ("series_less(a, 2)", "[true,false,false]"),
+        ("series_less_equals(a, 2)", "[true,true,false]"),
+        ("series_equals(a, b)", "[false,true,null]"),
+        ("series_not_equals(a, b)", "[true,false,null]"),
+        ("series_add(a, dynamic([1]))", "[2,null,null]"),
+        ("series_add(s, a)", ""),
+        ("series_abs(series_subtract(1, a))", "[0,1,3]"),
+        ("series_sign(dynamic([-2.5,0,3]))", "[-1.0,0,1]"),
+        ("series_floor(dynamic([1.5,-1.5]))", "[1.0,-2.0]"),
+        ("series_sum(a)", "7.0"),
+        ("series_sum(m)", ""),
+        ("series_product(a)", "8.0"),
+        ("series_dot_product(a, a)", "21.0"),
+        ("series_magnitude(dynamic([3,4]))", "5.0"),
+    ]);
 }
 
 #[test]
-fn a_function_is_formatted_as_one_of_a_let_is() {
-    let short = format("( a:string )  {toupper( a )}").expect("a function");
-    assert_eq!(short, "(a:string) { toupper(a) }\n");
-    let long = "(T:(*), name:string) { T | where Host == name | extend Second = strcat(name, '-', Host), \
-                Third = tolower(name) | project Second, Third }";
-    let once = format(long).expect("a function");
-    assert!(once.lines().count() > 3, "{once}");
-    assert_eq!(format(&once).expect("still a function"), once);
-    assert!(format("(a:string) { toupper( }").is_err());
+fn missing_values_of_series_are_filled() {
+    check(&[
+        ("series_fill_const(m, 0)", "[0,1,0,4,0]"),
+        ("series_fill_const(a, -1, 2)", "[1,-1,4]"),
+        ("series_fill_forward(m)", "[null,1,1,4,4]"),
+        ("series_fill_backward(m)", "[1,1,4,4,null]"),
+        ("series_fill_forward(a, 4)", "[1,2,2]"),
+        ("series_fill_linear(m)", "[1.0,1.0,2.5,4.0,4.0]"),
+        ("series_fill_linear(m, real(null), false)", "[null,1.0,2.5,4.0,null]"),
+        ("series_fill_linear(dynamic([0,-1,-1,6]), -1)", "[0.0,2.0,4.0,6.0]"),
+        ("series_fill_linear(dynamic([null,null]), real(null), true, 7)", "[7.0,7.0]"),
+        ("series_fill_const(dynamic({}), 0)", ""),
+    ]);
 }
 
 #[test]
-fn a_function_gives_a_value_or_a_table() {
-    let value = bound("(text:string, by:long = 2) { strlen(text) * by }").expect("a function");
-    assert_eq!(value.value, Some(Column::new("result", ColumnType::Long)));
-    assert_eq!(value.table, None);
-    let gives = bound("(T:(User:string)) { T | extend Both = strcat(Host, User) }").expect("a function");
-    let columns = gives.table.expect("a table").columns;
-    let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
-    assert_eq!(names, ["Host", "User", "Both"]);
-    assert!(bound("() { Raw | where Host != '' }").is_ok(), "a free name is the host's table");
+fn statistics_come_as_a_bag_or_as_columns() {
+    check(&[
+        (
+            "series_stats_dynamic(dynamic([2,9,4]))",
+            r#"{"min":2.0,"min_idx":0,"max":9.0,"max_idx":1,"avg":5.0,"stdev":3.605551275463989,"variance":13.0,"sum":15.0,"len":3}"#,
+        ),
+        ("series_stats_dynamic(m).max", ""),
+        ("series_stats_dynamic(m, true).max", "4.0"),
+    ]);
+    let query =
+        format!("{ROW} | extend series_stats(a) | project strcat(series_stats_a_min_idx, ' ', series_stats_a_max)");
+    assert_eq!(first_row(&query), ["0 4.0"]);
+    let query =
+        format!("{ROW} | project (lo, at, hi) = series_stats(a) | project strcat(lo, hi, series_stats_a_max_idx)");
+    assert_eq!(first_row(&query), ["1.04.02"]);
+    // Several arrays in the order of the first.
+    let query = "print x = dynamic([3,1,2]), y = dynamic(['c','a','b']) | project (p, q) = array_sort_desc(x, y) \
+                 | project tostring(p), tostring(q)";
+    assert_eq!(first_row(query), ["[3,2,1]", r#"["c","b","a"]"#]);
+    let query =
+        "print x = dynamic([3,1]), y = dynamic(['c','a']) | extend array_sort_asc(x, y) | project tostring(y_sorted)";
+    assert_eq!(first_row(query), [r#"["a","c"]"#]);
 }
 
 #[test]
-fn errors_stand_in_the_function_itself() {
-    assert_eq!(bound("(text:string) { touper(text) }"), Err(vec!["unknown function `touper` at `touper`".to_owned()]));
+fn units_convert_by_their_definitions() {
+    check(&[
+        ("round(convert_angle(180, 'Degree', 'Radian'), 6)", "3.141593"),
+        ("convert_angle(1, 'Revolution', 'Gradian')", "400.0"),
+        ("convert_energy(1, 'KilowattHour', 'Joule')", "3600000.0"),
+        ("convert_force(1, 'KilogramForce', 'Newton')", "9.80665"),
+        ("convert_length(1, 'Mile', 'Yard')", "1760.0"),
+        ("convert_mass(16, 'Ounce', 'Pound')", "1.0"),
+        ("convert_speed(36, 'KilometerPerHour', 'MeterPerSecond')", "10.0"),
+        ("round(convert_temperature(212, 'DegreeFahrenheit', 'DegreeCelsius'), 9)", "100.0"),
+        ("round(convert_temperature(0, 'DegreeDelisle', 'DegreeCelsius'), 9)", "100.0"),
+        ("round(convert_temperature(33, 'DegreeNewton', 'DegreeCelsius'), 9)", "100.0"),
+        ("round(convert_temperature(60, 'DegreeRoemer', 'DegreeCelsius'), 9)", "100.0"),
+        ("round(convert_temperature(80, 'DegreeReaumur', 'DegreeCelsius'), 9)", "100.0"),
+        ("convert_volume(1, 'CubicMeter', 'Liter')", "1000.0"),
+        ("convert_length(1, 'Mile', 'Parrot')", ""),
+        ("convert_speed(1, 'MilePerFortnight', 'Knot')", ""),
+    ]);
+}
+
+#[test]
+fn places_have_distances_and_cells() {
+    check(&[
+        ("round(geo_distance_2points(x, y, -118.275287, 34.019056), 3)", "1546754.352"),
+        ("geo_distance_2points(x, y, x, y)", "0.0"),
+        ("geo_distance_2points(x, 91, x, y)", ""),
+        ("geo_point_in_circle(x, y, x, 47.57, 1000)", "True"),
+        ("geo_point_in_circle(x, y, x, 47.57, 900)", "False"),
+        ("geo_point_to_geohash(-80.195829, 25.802215, 8)", "dhwfz15h"),
+        ("geo_point_to_geohash(-80.195829, 25.802215)", "dhwfz"),
+        ("geo_point_to_geohash(x, y, 19)", ""),
+        ("geo_point_to_s2cell(-80.195829, 25.802215, 8)", "88d9b"),
+        ("geo_point_to_s2cell(0, 0, 0)", "1"),
+        ("geo_point_to_s2cell(-180, -90, 31)", ""),
+    ]);
+}
+
+#[test]
+fn compressed_texts_unpack_to_themselves() {
+    check(&[
+        ("gzip_compress_to_base64_string(s)", "H4sIAAAAAAAA/wEUAOv/MTIzNDU2Nzg5MHF3ZXJ0eXVpb3A6m7f2FAAAAA=="),
+        ("gzip_decompress_from_base64_string(gzip_compress_to_base64_string(s))", "1234567890qwertyuiop"),
+        (
+            "zlib_decompress_from_base64_string(zlib_compress_to_base64_string(strcat(s, s, s, s, s)))",
+            "1234567890qwertyuiop".repeat(5).as_str(),
+        ),
+        // As another zlib wrote it.
+        ("zlib_decompress_from_base64_string('eJwLSS0uUSguKcrMS1cwNDIGACxqBQ4=')", "Test string 123"),
+        ("zlib_decompress_from_base64_string('no base64')", ""),
+        ("gzip_decompress_from_base64_string(base64_encode_tostring(s))", ""),
+    ]);
+}
+
+#[test]
+fn digests_and_canonical_texts_are_exact() {
     assert_eq!(
-        bound("(T:(*)) { T | where Hst == '' | extend x = touper(Host) }"),
-        Err(vec!["unknown column `Hst` at `Hst`".to_owned(), "unknown function `touper` at `touper`".to_owned()])
+        first_row(
+            "range x from 1 to 100 step 1 | summarize t = tdigest(x), w = tdigest(x, iff(x == 100, 1000, 1)), h = hll(x % 7) \
+             | project tostring(percentile_tdigest(t, 90)), tostring(percentile_tdigest(w, 50)), tostring(rank_tdigest(t, 10)), \
+             tostring(percentrank_tdigest(t, 25)), tostring(dcount_hll(h))"
+        ),
+        ["90.0", "100.0", "10.0", "25.0", "7"]
     );
+    assert_eq!(
+        first_row(
+            "range x from 1 to 100 step 1 | summarize t = tdigest(x), h = hll(x % 7) by x % 3 \
+             | summarize t = tdigest_merge(t), h = hll_merge(h) \
+             | project tostring(percentile_tdigest(t, 50)), tostring(dcount_hll(h))"
+        ),
+        ["50.0", "7"]
+    );
+    check(&[
+        (r#"dynamic_to_json(dynamic({"b":[{"z":1,"y":2}],"a":"x"}))"#, r#"{"a":"x","b":[{"y":2,"z":1}]}"#),
+        ("dynamic_to_json(a)", "[1,2,4]"),
+        ("indexof('abcabc', 'c', 0, 3, 2)", "5"),
+        ("indexof('abc', '', 0, -1, 9)", "-1"),
+        ("indexof('äöüö', 'ö', 2)", "3"),
+        ("toguid('0123456789ab-cdef-0123-456789abcdef')", "01234567-89ab-cdef-0123-456789abcdef"),
+        ("isnull(toguid('0123456789abcdef'))", "True"),
+    ]);
 }

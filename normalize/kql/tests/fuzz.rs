@@ -128,7 +128,14 @@ prop_compose! {
 fn calls() -> Vec<(String, weir_kql::Program)> {
     let mut programs = Vec::new();
     let columns = ["s", "l", "r", "b", "t", "p", "d", "i"];
+    let all = columns;
     for function in reference() {
+        // Many functions of one shape: the types that they take, and one that they do not.
+        let columns: &[&str] = match function.family {
+            "units" => &["r", "s"],
+            "series" => &["d", "r", "s"],
+            _ => &all,
+        };
         let operator = !function.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let mut calls = vec![format!("{}()", function.name)];
         for a in columns {
@@ -137,13 +144,16 @@ fn calls() -> Vec<(String, weir_kql::Program)> {
                 calls.push(format!("{}({a}, {b})", function.name));
                 calls.push(format!("{a} {} {b}", function.name));
                 calls.push(format!("{a} {} ({b}, {b})", function.name));
-                for c in if operator { &columns[..0] } else { &columns[..] } {
+                for c in if operator { &columns[..0] } else { columns } {
                     calls.push(format!("{}({a}, {b}, {c})", function.name));
                     if matches!(function.name, "indexof" | "make_datetime" | "make_timespan" | "case") {
                         calls.push(format!("{}({a}, {b}, {c}, l, l)", function.name));
                     }
                 }
             }
+        }
+        if function.name.starts_with("geo_") {
+            calls.extend(["r, r, r, r", "r, l, r, r, r"].map(|args| format!("{}({args})", function.name)));
         }
         for call in calls {
             if let Ok(program) = compile(&format!("T | project x = {call}"), &table(), Mode::Lenient) {

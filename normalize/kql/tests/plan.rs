@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use weir_contract::schema::{Column, ColumnType, TableSchema};
 use weir_kql::Catalog;
 use weir_kql::plan::{Host, Plan, compile_plan};
@@ -189,4 +189,61 @@ fn an_unknown_table_is_an_error_with_a_near_name() {
     let text = plan("Event | take 1");
     assert!(text.contains("unknown table `Event`") && text.contains("`Events`"), "{text}");
     assert!(plan("source | take 1").contains("unknown table `source`"));
+}
+
+/// As [`Tables`], with the same three rows whatever is asked for.
+struct Filled;
+
+impl Host for Filled {
+    fn table(&self, name: &str) -> Option<TableSchema> {
+        Tables.table(name)
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        Tables.table_names()
+    }
+
+    fn rows(&self, plan: &Arc<Plan>, _limit: usize) -> Result<RecordBatch, String> {
+        let texts = |texts: [&str; 3]| Arc::new(StringViewArray::from(texts.to_vec())) as ArrayRef;
+        let columns = plan.columns().into_iter().enumerate().map(|(place, column)| {
+            let array: ArrayRef = match column.ty {
+                ColumnType::Datetime => {
+                    Arc::new(TimestampMicrosecondArray::from(vec![0, 60_000_000, 0]).with_timezone("UTC"))
+                }
+                ColumnType::Int => Arc::new(Int32Array::from(vec![Some(80), None, Some(443)])),
+                ColumnType::Dynamic => texts([r#"{"u":"x"}"#, r#"{"u":"y","n":1}"#, "{}"]),
+                _ => texts(["a", "b", "a"]),
+            };
+            (place.to_string(), array)
+        });
+        RecordBatch::try_from_iter(columns).map_err(|error| error.to_string())
+    }
+}
+
+/// Operators without a plan node of their own have the host run what they depend on, and give a constant table.
+#[test]
+fn an_operator_that_needs_all_rows_at_hand_asks_the_host_for_them() {
+    let counts = regex::Regex::new(r"values \((\d+) rows\)").expect("a pattern");
+    for (query, rows) in [
+        ("T | make-series n = count() on Time from datetime(1970-01-01) to datetime(1970-01-02) step 1h by Host", 2),
+        ("T | evaluate bag_unpack(Bag)", 3),
+        ("T | evaluate pivot(Host, count(), Port)", 3),
+        ("T | evaluate narrow()", 12),
+        ("T | sort by Time asc | extend before = prev(Host)", 3),
+        ("T | sort by Time asc | scan declare (n:long=0) with (step s: Host == 'a' => n = s.n + 1;)", 2),
+        ("T | partition by Host (top 1 by Port)", 3),
+        ("T | top-nested 1 of Host by count()", 1),
+        ("T | reduce by Host", 2),
+    ] {
+        let bound = compile_plan(query, &Filled, &Catalog::default(), 0);
+        let bound = bound.map_err(|errors| errors.iter().map(|error| error.render("q", query, 1)).collect::<String>());
+        let text = bound.expect("binds").plan.to_string();
+        // `partition` puts its parts together.
+        let found: usize = counts.captures_iter(&text).filter_map(|count| count[1].parse::<usize>().ok()).sum();
+        assert!(found == rows && !text.contains("scan"), "{query}\n{rows} rows expected in\n{text}");
+    }
+    // Those that other operators express are planned as those are.
+    for query in ["T | top-hitters 2 of Host by Port", "T | sample-distinct 2 of Host"] {
+        assert!(plan(query).contains("scan T"), "{query}\n{}", plan(query));
+    }
 }

@@ -23,6 +23,9 @@ impl Binder<'_> {
         if let Some(Binding::Function(definition, scope)) = context.scope.get(&name.text) {
             return self.expand(&definition, &scope, None, args, span, context)?.into_scalar(span);
         }
+        if super::window::is_window_function(&name.text) {
+            return self.window(&name.text, args, span, context);
+        }
         match name.text.as_str() {
             "column_ifexists" | "columnifexists" => return self.column_if_exists(args, span, context),
             "toscalar" => {

@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use weir_contract::schema::ColumnType;
 
+use super::operators::refused;
 use super::scope::{Binding, Scope};
-use super::{Binder, Bound, MAX_NODES, Mode, Relation};
+use super::{Binder, Bound, MAX_NODES, Mode, Relation, scan};
 use crate::diagnostic::{Diagnostic, Span, nearest};
 use crate::functions::{builtin, result_type};
 use crate::json::{self, Segment};
@@ -43,6 +44,9 @@ impl Binder<'_> {
             ExprKind::Literal(scalar) => Ok(self.graph.scalar(scalar.clone())),
             ExprKind::Name(name) => self.name(name, &expr.span, context),
             ExprKind::Member(base, name) => {
+                if let Some(node) = scan::of_step(base, name, context) {
+                    return Ok(node);
+                }
                 let base = self.path_base(base, context)?;
                 Ok(self.graph.path(base, Segment::Key(name.clone())))
             }
@@ -86,13 +90,17 @@ impl Binder<'_> {
             ExprKind::Missing => Err(Diagnostic::error(expr.span.clone(), "expected an expression")),
             ExprKind::Star => Err(Diagnostic::error(expr.span.clone(), "`*` stands for no value here")),
             ExprKind::TypeOf(_) => Err(Diagnostic::error(expr.span.clone(), "a type stands for no value here")),
+            ExprKind::External(_) => Err(Diagnostic::error(
+                expr.span.clone(),
+                "`externaldata` does not run here: no query fetches from elsewhere",
+            )
+            .with_help("give its rows as a `datatable`, or as a watchlist that `_GetWatchlist` names")),
+            ExprKind::Source(operator) => Err(refused(operator.kind.name(), operator.name_span.clone())),
             ExprKind::Pipe(..)
             | ExprKind::Datatable(..)
             | ExprKind::Print(_)
             | ExprKind::Range(..)
             | ExprKind::Union(_)
-            | ExprKind::Source(_)
-            | ExprKind::External(_)
             | ExprKind::Wildcard(_) => Err(Diagnostic::error(expr.span.clone(), "expected a value, found a table")
                 .with_help("`toscalar(…)` takes the first value of a table")),
         }

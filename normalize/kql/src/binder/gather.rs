@@ -295,6 +295,17 @@ impl Binder<'_> {
         scope: &Rc<Scope>,
     ) -> Bound<()> {
         let context = Context { relation: Some(relation), scope };
+        let weighed;
+        let args = match (aggregate.name, args) {
+            ("tdigest", [_, ..]) => {
+                weighed = [names::weighed(args, span)];
+                &weighed[..]
+            }
+            // The accuracy: states are exact.
+            ("hll" | "hll_merge" | "tdigest_merge" | "merge_tdigest", [value, ..]) => std::slice::from_ref(value),
+            ("hll_if", [_, _, _, ..]) => &args[..2],
+            _ => args,
+        };
         let takes_value = aggregate.name != "count" && aggregate.name != "countif";
         let wanted = usize::from(takes_value) + usize::from(aggregate.masked);
         if args.len() < wanted {
@@ -328,7 +339,7 @@ impl Binder<'_> {
                 _ => return Err(Diagnostic::error(arg.value.span.clone(), "this argument must be a constant number")),
             }
         }
-        let subject = args.first().filter(|_| takes_value).and_then(|arg| names::implied(&arg.value));
+        let subject = subject_of(args).filter(|_| takes_value);
         let subject = subject.unwrap_or_default();
         if aggregate.kind != Kind::Percentile {
             parameters.resize(1, None);
@@ -436,6 +447,15 @@ fn aggregate_calls<'e>(expr: &'e Expr, found: &mut Vec<(&'static Aggregate, &'e 
     }
     for child in expr.children() {
         aggregate_calls(child, found);
+    }
+}
+
+/// The name of what is aggregated; of a weighed value, the value's.
+fn subject_of(args: &[Arg]) -> Option<String> {
+    let value = &args.first()?.value;
+    match &value.kind {
+        ExprKind::Call(name, inner) if name.text == "pack_array" => subject_of(inner),
+        _ => names::implied(value),
     }
 }
 

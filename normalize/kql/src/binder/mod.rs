@@ -4,15 +4,22 @@
 //! `project` and its kin only rearrange names, and a column that nothing uses never becomes a step.
 
 mod calls;
+mod evaluate;
 mod expression;
 mod function;
 mod gather;
+mod graph_match;
 mod hunting;
 mod join;
+mod make_series;
 mod names;
 mod operators;
+mod parts;
+mod rows;
+mod scan;
 mod scope;
 mod table;
+mod window;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +29,7 @@ use weir_contract::schema::{ColumnType, TableSchema};
 
 pub use self::function::{BoundFunction, compile_function};
 use self::scope::{Binding, Scope};
+pub use self::window::window_functions;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::plan::{BoundQuery, Host, lower};

@@ -1,8 +1,12 @@
 //! Names of results that the author did not name, and wildcard patterns.
 
+use std::borrow::Cow;
+
 use super::{BoundColumn, Relation};
+use crate::diagnostic::Span;
+use crate::functions::SERIES_STATS as STATS;
 use crate::scalar::Scalar;
-use crate::syntax::ast::{Arg, Expr, ExprKind, Pattern};
+use crate::syntax::ast::{Arg, Assignment, Expr, ExprKind, Name, Pattern};
 
 /// The name that KQL gives an unnamed expression: a column's own, `a_b` for the path `a.b`, and the argument's for the
 /// conversions; `None` for the rest (`Column1`, `print_0`).
@@ -45,6 +49,70 @@ const PASSING: &[&str] = &[
 /// Whether the result of a function is called as its argument is.
 pub(super) fn passes_through(function: &str) -> bool {
     PASSING.contains(&function)
+}
+
+/// A value beside its weight, which is 1 unless there is another argument: what `tdigest` gathers.
+pub(super) fn weighed(args: &[Arg], span: &Span) -> Arg {
+    let unit = Arg { name: None, value: Expr { kind: ExprKind::Literal(Scalar::Long(1)), span: span.clone() } };
+    let pair = args.iter().take(2).cloned().chain((args.len() < 2).then_some(unit));
+    let name = Name { text: "pack_array".to_owned(), span: span.clone() };
+    Arg { name: None, value: Expr { kind: ExprKind::Call(name, pair.collect()), span: span.clone() } }
+}
+
+/// The columns that a call gives when it stands alone and nobody names just one: the default name and the value of each.
+/// `array_sort_asc(a, b)` gives every array sorted, `series_stats(a)` seven numbers.
+pub(super) fn several(expr: &Expr) -> Option<Vec<(String, Expr)>> {
+    let ExprKind::Call(function, args) = &expr.kind else { return None };
+    let at = |kind: ExprKind| Expr { kind, span: expr.span.clone() };
+    let element = |call: Expr, number: usize| {
+        let number = at(ExprKind::Literal(Scalar::Long(number as i64)));
+        at(ExprKind::Index(Box::new(call), Box::new(number)))
+    };
+    match function.text.as_str() {
+        "array_sort_asc" | "array_sort_desc" => {
+            let arrays = args.iter().filter(|arg| !matches!(arg.value.kind, ExprKind::Literal(Scalar::Bool(_))));
+            let arrays: Vec<&Arg> = arrays.collect();
+            if arrays.len() < 2 {
+                return None;
+            }
+            let name = |arg: &Arg| format!("{}_sorted", implied(&arg.value).unwrap_or_else(|| "array".to_owned()));
+            let columns = arrays.iter().enumerate();
+            Some(columns.map(|(number, arg)| (name(arg), element(expr.clone(), number))).collect())
+        }
+        "series_stats" => {
+            let subject = args.first().and_then(|arg| implied(&arg.value)).unwrap_or_default();
+            let bag = Name { text: "series_stats_dynamic".to_owned(), ..function.clone() };
+            let bag = at(ExprKind::Call(bag, args.clone()));
+            let column = |(name, whole): &(&str, bool)| {
+                let value = at(ExprKind::Member(Box::new(bag.clone()), (*name).to_owned()));
+                let convert = Name { text: if *whole { "tolong" } else { "toreal" }.to_owned(), ..function.clone() };
+                let value = at(ExprKind::Call(convert, vec![Arg { name: None, value }]));
+                (format!("series_stats_{subject}_{name}"), value)
+            };
+            Some(STATS.iter().map(column).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Assignments with each call that gives several columns taken apart.
+pub(super) fn taken_apart(assignments: &[Assignment]) -> Cow<'_, [Assignment]> {
+    let apart = |assignment: &Assignment| -> Option<Vec<Assignment>> {
+        if assignment.name.is_some() && assignment.more.is_empty() {
+            return None;
+        }
+        let columns = several(&assignment.value)?;
+        let mut written = assignment.name.iter().chain(&assignment.more).cloned();
+        let all = columns.into_iter().map(|(name, value)| {
+            let own = Name { text: name, span: value.span.clone() };
+            Assignment { name: Some(written.next().unwrap_or(own)), more: Vec::new(), value }
+        });
+        Some(all.collect())
+    };
+    if assignments.iter().all(|assignment| apart(assignment).is_none()) {
+        return Cow::Borrowed(assignments);
+    }
+    Cow::Owned(assignments.iter().flat_map(|one| apart(one).unwrap_or_else(|| vec![one.clone()])).collect())
 }
 
 /// `name`, or `name1`, `name2`… if it is taken.

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use weir_contract::schema::ColumnType;
 
 use super::expression::Context;
+use super::graph_match::PropertyGraph;
 use super::scope::{Binding, Scope};
+use super::window::window_call;
 use super::{Applied, Binder, Bound, BoundColumn, Relation, names};
 use crate::diagnostic::{Diagnostic, Span, nearest};
-use crate::functions::regexes;
+use crate::functions::{builtin, regexes};
+use crate::operators::operators;
 use crate::program::graph::{DomainId, NodeId, Op};
 use crate::program::is_constant;
 use crate::program::parse::Pattern as ParsePattern;
@@ -28,7 +31,21 @@ impl Binder<'_> {
         scope: &Rc<Scope>,
     ) -> Bound<Relation> {
         let mut pending: Option<NodeId> = None;
+        let mut graph: Option<PropertyGraph> = None;
         for operator in operators {
+            // A graph is no table: what makes one and what finds paths in it stand together.
+            if let Some(graph) = graph.take() {
+                let OperatorKind::GraphMatch(spec) = &operator.kind else { return Err(no_table(operator)) };
+                relation = self.graph_match(&graph, spec, &operator.name_span, scope)?;
+                continue;
+            }
+            // Window functions see the rows that are there, in their order.
+            if let Some((name, span)) = window_call(operator, scope) {
+                if let Some(mask) = pending.take() {
+                    relation = self.filtered(relation, mask);
+                }
+                relation = self.known_rows(relation, name, span)?;
+            }
             // Neighbouring filters are one filter.
             if let OperatorKind::Where(condition) = &operator.kind {
                 let bound = self.predicate(condition, &relation, scope);
@@ -42,7 +59,14 @@ impl Binder<'_> {
             if let Some(mask) = pending.take() {
                 relation = self.filtered(relation, mask);
             }
+            if let OperatorKind::MakeGraph(spec) = &operator.kind {
+                graph = Some(self.make_graph(relation.clone(), spec, &operator.name_span, scope)?);
+                continue;
+            }
             relation = self.operator(relation, operator, scope)?;
+        }
+        if let (Some(_), Some(last)) = (graph, operators.last()) {
+            return Err(no_table(last));
         }
         Ok(match pending {
             Some(mask) => self.filtered(relation, mask),
@@ -162,7 +186,22 @@ impl Binder<'_> {
                 let limit = self.row_count(count, scope)?;
                 self.arrange(&relation, &[], limit, scope)
             }
-            kind => Err(stateful(kind.name(), operator.name_span.clone())),
+            OperatorKind::SampleDistinct(count, of) => {
+                self.gathers(&relation, operator)?;
+                self.sample_distinct(&relation, count, of, scope)
+            }
+            OperatorKind::TopHitters(count, of, by) => {
+                self.gathers(&relation, operator)?;
+                self.top_hitters(&relation, (count, of, by.as_ref()), scope)
+            }
+            OperatorKind::TopNested(levels) => self.top_nested(relation, levels, &operator.name_span, scope),
+            OperatorKind::MakeSeries(spec) => self.make_series(relation, spec, &operator.name_span, scope),
+            OperatorKind::Evaluate(call, schema) => self.evaluate(relation, call, schema.as_ref(), scope),
+            OperatorKind::Partition(by, body) => self.partition(relation, by, body, &operator.name_span, scope),
+            OperatorKind::Scan(scan) => self.scan(relation, scan, &operator.name_span, scope),
+            OperatorKind::Reduce(of, properties) => self.reduce(relation, of, properties, &operator.name_span, scope),
+            OperatorKind::GraphMatch(_) => Err(no_table(operator)),
+            kind => Err(refused(kind.name(), operator.name_span.clone())),
         }
     }
 
@@ -190,7 +229,7 @@ impl Binder<'_> {
     fn extend(&mut self, relation: Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
         let mut result = relation.clone();
         let mut declared: Vec<String> = Vec::new();
-        for assignment in assignments {
+        for assignment in &*names::taken_apart(assignments) {
             // All assignments see the operator's input, never each other.
             let node = self.value(assignment, &relation, scope);
             let name = match &assignment.name {
@@ -209,9 +248,9 @@ impl Binder<'_> {
         result
     }
 
-    fn project(&mut self, relation: &Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
+    pub(super) fn project(&mut self, relation: &Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
         let mut result = Relation { columns: Vec::new(), ..relation.clone() };
-        for assignment in assignments {
+        for assignment in &*names::taken_apart(assignments) {
             let node = self.value(assignment, relation, scope);
             let name = match &assignment.name {
                 Some(name) => {
@@ -417,7 +456,7 @@ impl Binder<'_> {
         let mut expanded = Vec::new();
         for (number, (name, ty)) in outputs.iter().enumerate() {
             let node = self.graph.field(Op::Unnested(number), number, selection, ColumnType::Dynamic, domain);
-            let node = self.graph.convert(node, *ty);
+            let node = self.element_as(node, *ty);
             expanded.push(BoundColumn { name: name.as_str().into(), node });
         }
         if let Some(index) = &spec.index {
@@ -425,6 +464,19 @@ impl Binder<'_> {
             expanded.push(BoundColumn { name: index.text.as_str().into(), node });
         }
         Ok((selection, domain, expanded))
+    }
+
+    /// An element of an array as a `ty`. Kusto casts and does not parse: a text is no number, whatever it says.
+    fn element_as(&mut self, node: NodeId, ty: ColumnType) -> NodeId {
+        let converted = self.graph.convert(node, ty);
+        if !matches!(ty, ColumnType::Int | ColumnType::Long | ColumnType::Real | ColumnType::Bool) {
+            return converted;
+        }
+        let kind = self.graph.builtin("gettype", vec![node]);
+        let text = self.graph.text("string");
+        let is_text = self.graph.builtin("==", vec![kind, text]);
+        let null = self.null(ty);
+        self.graph.call(builtin("case"), vec![is_text, null, converted], Some(ty)).expect("`case` takes any values")
     }
 
     /// A constant number of rows.
@@ -435,6 +487,22 @@ impl Binder<'_> {
             Some(Scalar::Int(value)) => Ok(usize::try_from(*value).unwrap_or(0)),
             _ => Err(Diagnostic::error(expr.span.clone(), "the number of rows must be a constant")),
         }
+    }
+}
+
+/// Says that a graph is no table.
+fn no_table(operator: &Operator) -> Diagnostic {
+    let message = format!("`{}` leaves a graph, or works on one, where a table is needed", operator.kind.name());
+    Diagnostic::error(operator.name_span.clone(), message)
+        .with_help("`graph-match` or `graph-shortest-paths` stands right behind `make-graph`, and gives a table")
+}
+
+/// Says what to do instead of an operator that runs nowhere.
+pub(super) fn refused(name: &str, span: Span) -> Diagnostic {
+    let error = Diagnostic::error(span, format!("`{name}` does not run here"));
+    match operators().iter().find(|operator| operator.name == name) {
+        Some(operator) => error.with_help(operator.doc),
+        None => error,
     }
 }
 

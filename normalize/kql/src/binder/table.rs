@@ -246,7 +246,7 @@ impl Binder<'_> {
     fn print(&mut self, assignments: &[Assignment], context: Context<'_>) -> Bound<Relation> {
         let domain = self.graph.domain(Domain::Rows(1));
         let mut relation = Relation::new(domain);
-        for (number, assignment) in assignments.iter().enumerate() {
+        for (number, assignment) in names::taken_apart(assignments).iter().enumerate() {
             let node = self.expr(&assignment.value, Context { relation: None, scope: context.scope })?;
             let name = match &assignment.name {
                 Some(name) => name.text.clone(),
@@ -352,15 +352,20 @@ impl Binder<'_> {
             }
         }
         let branches: Vec<Relation> = branches.into_iter().map(|(_, relation)| relation).collect();
-        if let [only] = branches.as_slice() {
-            return Ok(only.clone());
+        Ok(self.united(&branches, union.inner))
+    }
+
+    /// The rows of all branches, at least one; with `inner`, only the columns that all have.
+    pub(super) fn united(&mut self, branches: &[Relation], inner: bool) -> Relation {
+        if let [only] = branches {
+            return only.clone();
         }
         let mut wanted: Vec<(Arc<str>, ColumnType)> = Vec::new();
-        for branch in &branches {
+        for branch in branches {
             for column in &branch.columns {
                 let key = (Arc::clone(&column.name), self.graph.ty(column.node));
                 let everywhere = branches.iter().all(|branch| branch.column(&column.name).is_some());
-                if wanted.contains(&key) || (!everywhere && union.inner) {
+                if wanted.contains(&key) || (!everywhere && inner) {
                     continue;
                 }
                 // Columns of one name stand together.
@@ -383,7 +388,7 @@ impl Binder<'_> {
             let name = if ambiguous { format!("{name}_{ty}").into() } else { Arc::clone(name) };
             relation.columns.push(BoundColumn { name, node });
         }
-        Ok(relation)
+        relation
     }
 
     /// Values of constant columns; an error if they depend on the raw table.

@@ -13,6 +13,16 @@ use crate::scalar::Scalar;
 const DYNAMIC: Returns = Returns::Ty(Dynamic);
 
 pub(super) const FUNCTIONS: &[Function] = &[
+    function(
+        "dynamic_to_json",
+        &[Want::Dynamic],
+        Returns::Ty(weir_contract::schema::ColumnType::String),
+        |args| {
+            let a = args.text(0);
+            args.texts(|row, out| canonical(a.get(row).trim_ascii(), out, 0))
+        },
+        "`dynamic_to_json(a)`: as JSON text with the members of bags in order, so that equal values give equal texts",
+    ),
     function("bag_pack", &[Want::Text, Want::Any], DYNAMIC, |args| pack(args, true), "`bag_pack(name, value, …)`: a bag of all pairs, empty values included").requires(0).repeating(2).prepared(names),
     function("pack_nonempty", &[Want::Text, Want::Any], DYNAMIC, |args| pack(args, false), "`pack_nonempty(name, value, …)`: as `bag_pack` without the pairs whose value is null, an empty text, array or bag; null if none is left (Weir's own)").requires(0).repeating(2).prepared(names),
     function("bag_merge", &[Want::Dynamic], DYNAMIC, merge, "`bag_merge(a, b, …)`: all members; the leftmost value of a name counts; what is no bag is left out").repeating(1),
@@ -317,5 +327,38 @@ fn walk(value: &str, path: &str, paths: &mut Vec<String>, depth: usize) {
         for item in items {
             walk(item, &path, paths, depth + 1);
         }
+    }
+}
+
+/// Deepest bag whose members are put in order; JSON nested deeper is kept as it is written.
+const MAX_CANONICAL: usize = 128;
+
+/// Appends a value as compact JSON, members sorted by name at every level.
+fn canonical(value: &str, out: &mut String, depth: usize) {
+    let mut bag: Vec<(&str, &str)> = Vec::new();
+    let mut array: Vec<&str> = Vec::new();
+    if depth < MAX_CANONICAL && json::members(value, |key, member| bag.push((key, member))).is_some() {
+        bag.sort_by_key(|(key, _)| json::unquote(key));
+        out.push('{');
+        for (number, (key, member)) in bag.into_iter().enumerate() {
+            if number > 0 {
+                out.push(',');
+            }
+            out.push_str(key);
+            out.push(':');
+            canonical(member, out, depth + 1);
+        }
+        out.push('}');
+    } else if depth < MAX_CANONICAL && json::elements(value, |item| array.push(item)).is_some() {
+        out.push('[');
+        for (number, item) in array.into_iter().enumerate() {
+            if number > 0 {
+                out.push(',');
+            }
+            canonical(item, out, depth + 1);
+        }
+        out.push(']');
+    } else {
+        out.push_str(&json::compact(value));
     }
 }

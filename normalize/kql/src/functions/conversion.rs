@@ -33,7 +33,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         to_long,
         "`tolong(a)`: 64-bit integer or null; a time gives its 100 ns ticks",
     ),
-    function("toreal", ANY, Returns::Ty(Real), to_real, "`toreal(a)`: real or null"),
+    function(
+        "toreal",
+        ANY,
+        Returns::Ty(Real),
+        to_real,
+        "`toreal(a)`: real or null; `todecimal` gives a real, too: there is no decimal type",
+    ),
     function(
         "tobool",
         ANY,

@@ -153,6 +153,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
 ];
 
+/// Where the bins of datetimes begin: the start of year 1, microseconds since 1970.
+pub(crate) const YEAR_ONE_US: i64 = -62_135_596_800_000_000;
+
 fn bin(args: &Args<'_>) -> ArrayRef {
     if args.types[0] == Real {
         let (a, size) = (args.real(0), args.real(1));
@@ -163,7 +166,7 @@ fn bin(args: &Args<'_>) -> ArrayRef {
     }
     let (a, size) = (args.long(0), args.long(1));
     // Kusto counts bins of datetimes from the year 1.
-    let origin = if args.types[0] == Datetime { -62_135_596_800_000_000 } else { 0 };
+    let origin = if args.types[0] == Datetime { YEAR_ONE_US } else { 0 };
     whole(args, |row| floor_to(a.get(row)?, size.get(row)?, origin))
 }
 

@@ -11,18 +11,23 @@ mod arrays;
 mod bags;
 mod bits;
 mod compare;
+mod compression;
 mod conditional;
 mod conversion;
 mod datetime;
+mod digests;
 mod encoding;
+mod geography;
 mod math;
 mod network;
 pub(crate) mod prepared;
 pub(crate) mod regexes;
 mod sequence;
+mod series;
 mod term;
 mod text;
 mod text_match;
+mod units;
 mod url;
 mod xxhash;
 
@@ -35,8 +40,10 @@ use weir_contract::schema::ColumnType;
 use self::args::Args;
 pub(crate) use self::arithmetic::result_type;
 pub(crate) use self::conversion::{Printer, converter};
+pub(crate) use self::math::YEAR_ONE_US;
 use self::prepared::Prepare;
 pub(crate) use self::prepared::Prepared;
+pub(crate) use self::series::STATS as SERIES_STATS;
 
 /// What a parameter accepts; the binder converts what is not of that type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,6 +210,11 @@ fn registry() -> &'static Registry {
             ("bits", bits::FUNCTIONS),
             ("encoding and hashes", encoding::FUNCTIONS),
             ("encoding and hashes", xxhash::FUNCTIONS),
+            ("encoding and hashes", compression::FUNCTIONS),
+            ("series", series::FUNCTIONS),
+            ("digests", digests::FUNCTIONS),
+            ("units", units::FUNCTIONS),
+            ("geography", geography::FUNCTIONS),
             ("network addresses", network::FUNCTIONS),
             ("urls and paths", url::FUNCTIONS),
         ];

@@ -276,15 +276,20 @@ fn index_of(args: &Args<'_>) -> ArrayRef {
         if start > count || occurrence < 1 {
             return Some(-1);
         }
-        let end = if length < 0 { count } else { start.saturating_add(length).min(count) };
-        let window = characters(text, start as usize, end as usize);
-        let mut from = 0;
-        for _ in 1..occurrence {
-            let Some(found) = window.get(from..).and_then(|rest| rest.find(lookup)) else { return Some(-1) };
-            from += found + window[from + found..].chars().next().map_or(1, char::len_utf8);
+        // The length limits each search, and each begins behind the occurrence before.
+        let mut from = start;
+        let mut found = -1;
+        for _ in 0..occurrence {
+            if from > count {
+                return Some(-1);
+            }
+            let end = if length < 0 { count } else { from.saturating_add(length).min(count) };
+            let window = characters(text, from as usize, end as usize);
+            let Some(place) = window.find(lookup) else { return Some(-1) };
+            found = from + window[..place].chars().count() as i64;
+            from = found + 1;
         }
-        let found = window.get(from..).and_then(|rest| rest.find(lookup)).map(|found| from + found);
-        Some(found.map_or(-1, |found| start + window[..found].chars().count() as i64))
+        Some(found)
     })
 }
 

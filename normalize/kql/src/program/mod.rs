@@ -28,7 +28,7 @@ use self::eval::Frame;
 use self::schedule::Schedule;
 use crate::diagnostic::{Diagnostic, Span};
 
-pub(crate) use self::constant::constant_columns;
+pub(crate) use self::constant::{RowProgram, constant_columns, with_row_programs};
 pub use self::lineage::Lineage;
 pub(crate) use self::schedule::{is_constant, needed};
 

@@ -225,6 +225,10 @@ pub(crate) struct Apply {
 
 #[derive(Debug, Clone)]
 pub(crate) struct MakeSeries {
+    /// `kind=nonempty`: a series of defaults where there are no rows.
+    pub(crate) nonempty: bool,
+    /// `in range(…)`: the last bound belongs to the series, and bins are multiples of the step.
+    pub(crate) inclusive: bool,
     /// Each aggregate with its default.
     pub(crate) aggregates: Vec<(Assignment, Option<Expr>)>,
     pub(crate) axis: Expr,
@@ -377,8 +381,54 @@ pub(crate) enum OperatorKind {
     Fork(Vec<(Option<Name>, Vec<Operator>)>),
     Partition(Expr, Box<PartitionBody>),
     Scan(Box<Scan>),
+    MakeGraph(Box<MakeGraph>),
+    GraphMatch(Box<GraphMatch>),
     /// A known operator whose operands are only skipped over (the graph family).
     Opaque(String),
+}
+
+/// `make-graph source --> target with nodes on id`
+#[derive(Debug, Clone)]
+pub(crate) struct MakeGraph {
+    pub(crate) source: Name,
+    pub(crate) target: Name,
+    /// The nodes' table, and which of its columns names them.
+    pub(crate) nodes: Option<(Expr, Name)>,
+    /// `with_node_id=name`
+    pub(crate) node_id: Option<Name>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct GraphMatch {
+    /// `graph-shortest-paths`
+    pub(crate) shortest: bool,
+    pub(crate) options: Options,
+    pub(crate) patterns: Vec<PathPattern>,
+    pub(crate) condition: Option<Expr>,
+    pub(crate) project: Vec<Assignment>,
+}
+
+/// `(a)-[e]->(b)<--(c)`: nodes and the edges between them, each with or without a name.
+#[derive(Debug, Clone)]
+pub(crate) struct PathPattern {
+    pub(crate) nodes: Vec<Option<Name>>,
+    pub(crate) edges: Vec<PathEdge>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PathEdge {
+    pub(crate) name: Option<Name>,
+    pub(crate) direction: Direction,
+    /// `*1..3`: so many edges in a row.
+    pub(crate) hops: Option<(usize, usize)>,
+}
+
+/// Which way an edge leads, as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Forward,
+    Backward,
+    Any,
 }
 
 #[derive(Debug, Clone)]
@@ -433,6 +483,9 @@ impl OperatorKind {
             Self::Fork(_) => "fork",
             Self::Partition(..) => "partition",
             Self::Scan(_) => "scan",
+            Self::MakeGraph(_) => "make-graph",
+            Self::GraphMatch(spec) if spec.shortest => "graph-shortest-paths",
+            Self::GraphMatch(_) => "graph-match",
             Self::Opaque(name) => name,
         }
     }

@@ -157,7 +157,8 @@ impl Parser {
     }
 
     fn make_series(&mut self) -> Parsed<MakeSeries> {
-        self.options()?;
+        let options = self.options()?;
+        let nonempty = options.iter().any(|(name, value)| name == "kind" && value == "nonempty");
         let aggregates = comma_list(self, |parser| {
             let aggregate = parser.assignment()?;
             let mut default = None;
@@ -171,7 +172,8 @@ impl Parser {
         self.expect_word("on")?;
         let axis = self.operand()?;
         let mut bounds = [None, None, None];
-        if self.accept_word("in") {
+        let inclusive = self.accept_word("in");
+        if inclusive {
             // The old form: `in range(from, to, step)`.
             self.expect_word("range")?;
             self.glue(0);
@@ -195,7 +197,7 @@ impl Parser {
         }
         let by = if self.accept_word("by") { self.assignments()? } else { Vec::new() };
         let [from, to, step] = bounds;
-        Ok(MakeSeries { aggregates, axis, from, to, step, by })
+        Ok(MakeSeries { nonempty, inclusive, aggregates, axis, from, to, step, by })
     }
 
     fn search(&mut self) -> Parsed<Search> {

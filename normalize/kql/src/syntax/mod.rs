@@ -12,6 +12,7 @@ mod cursor;
 mod expression;
 pub(crate) mod format;
 mod gathering;
+mod graph;
 mod lexer;
 pub(crate) mod literal;
 pub(crate) mod operator;

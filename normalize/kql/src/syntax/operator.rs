@@ -67,13 +67,10 @@ pub(crate) const OPAQUE: &[&str] = &[
     "assert-schema",
     "execute-and-cache",
     "graph-mark-components",
-    "graph-match",
-    "graph-shortest-paths",
     "graph-to-table",
     "graph-where-edges",
     "graph-where-nodes",
     "macro-expand",
-    "make-graph",
     "partition-by",
     "project-by-names",
 ];
@@ -231,7 +228,7 @@ impl Parser {
             }
             word => match self.combining(word, &name_span)? {
                 Some(kind) => kind,
-                None => match self.gathering(word)? {
+                None => match self.gathering(word)?.map_or_else(|| self.graph(word), |kind| Ok(Some(kind)))? {
                     Some(kind) => kind,
                     None => {
                         let mut error = Diagnostic::error(name_span, format!("unknown operator `{word}`"));
