@@ -17,6 +17,7 @@ mod datetime;
 mod encoding;
 mod math;
 mod network;
+pub(crate) mod pieces;
 pub(crate) mod prepared;
 pub(crate) mod regexes;
 mod sequence;
