@@ -126,9 +126,9 @@ fn merge(args: &Args<'_>) -> ArrayRef {
                 continue;
             }
             if !started {
-                if value.ends_with('}') {
+                if let Some(open) = value.strip_suffix('}') {
                     started = true;
-                    out.push_str(&value[..value.len() - 1]);
+                    out.push_str(open);
                     names.extend(members.iter().map(|(name, _)| *name));
                     escapes = names.iter().any(|name| name.contains('\\'));
                 }
