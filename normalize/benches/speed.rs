@@ -37,10 +37,13 @@ const CHUNKS: usize = 8;
 /// Measured turns, after one that warms up.
 const TURNS: usize = 15;
 
+/// A name, and what measures and tells whether the limit holds.
+type Measurement = (&'static str, fn() -> bool);
+
 fn main() -> ExitCode {
     // Names of measurements; cargo adds `--bench`. None: all.
     let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let measurements: [(&str, fn() -> bool); 3] = [("mapping", mapping), ("binding", binding), ("paths", paths)];
+    let measurements: [Measurement; 3] = [("mapping", mapping), ("binding", binding), ("paths", paths)];
     let mut held = true;
     for (name, measure) in measurements {
         if named.is_empty() || named.iter().any(|wanted| wanted == name) {
