@@ -61,12 +61,38 @@ pub fn parse_iso(text: &str) -> Option<i64> {
 
 /// Prints `YYYY-MM-DDThh:mm:ss.fffffffZ`: seven fractional digits, as KQL prints datetimes.
 pub fn format_iso(micros: i64) -> String {
+    let mut text = String::new();
+    push_iso(micros, &mut text);
+    text
+}
+
+/// Appends what [`format_iso`] prints.
+pub fn push_iso(micros: i64, out: &mut String) {
     let days = micros.div_euclid(DAY_US);
     let in_day = micros.rem_euclid(DAY_US);
     let (year, month, day) = civil_from_days(days);
     let (seconds, fraction) = (in_day / SECOND_US, in_day % SECOND_US);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}0Z")
+    if !(0..=9999).contains(&year) {
+        use std::fmt::Write;
+        let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}0Z");
+        return;
+    }
+    let mut text = *b"0000-00-00T00:00:00.0000000Z";
+    let mut put = |start: usize, digits: usize, mut number: i64| {
+        for place in (start..start + digits).rev() {
+            text[place] = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    };
+    put(0, 4, year);
+    put(5, 2, month);
+    put(8, 2, day);
+    put(11, 2, hour);
+    put(14, 2, minute);
+    put(17, 2, second);
+    put(20, 6, fraction);
+    out.push_str(std::str::from_utf8(&text).expect("digits and punctuation"));
 }
 
 /// Prints the day as `YYYY-MM-DD`.

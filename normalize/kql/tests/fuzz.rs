@@ -1,6 +1,11 @@
 //! What must hold for any text and any values: nothing panics, and what compiles runs.
+//!
+//! `WEIR_FUZZ_SECONDS` is how long the mutation of tokens goes on (default 10), `WEIR_FUZZ_SEED` where it starts; a failure
+//! prints the query. `scripts/fuzz.sh` does the same with coverage as its guide.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringViewArray};
 use arrow::array::{DurationMicrosecondArray, TimestampMicrosecondArray};
@@ -8,6 +13,39 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use weir_contract::schema::{Column, ColumnType, TableSchema};
 use weir_kql::{Mode, compile, reference};
+
+#[path = "fuzz/check.rs"]
+mod check;
+#[path = "fuzz/mutator.rs"]
+mod mutator;
+
+/// Longest that one query of at most 64 KiB may take, on a machine that does much else.
+const MOST: Duration = Duration::from_secs(20);
+
+#[test]
+fn no_mutation_of_tokens_makes_anything_panic() {
+    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
+    let end = Instant::now() + Duration::from_secs(number("WEIR_FUZZ_SECONDS", 10));
+    let mutator = mutator::Mutator::new(Path::new(env!("CARGO_MANIFEST_DIR")), SEEDS);
+    let mut random = mutator::Random(number("WEIR_FUZZ_SEED", 0x5eed) | 1);
+    let mut cases = 0;
+    let mut query = String::new();
+    while Instant::now() < end || cases < 100 {
+        if random.below(8) == 0 || query.is_empty() {
+            query = mutator.seed(&mut random).to_owned();
+        }
+        query = mutator.mutate(&query, 1 << 16, &mut random);
+        let started = Instant::now();
+        let checked = std::panic::catch_unwind(|| {
+            check::parses(&query);
+            check::binds(&query, "[1, {\"a\": 'b'}] x=y");
+        });
+        assert!(checked.is_ok(), "case {cases} fails:\n{query}");
+        assert!(started.elapsed() < MOST, "case {cases} takes {:?}:\n{query}", started.elapsed());
+        cases += 1;
+    }
+    println!("{cases} queries");
+}
 
 fn table() -> TableSchema {
     use ColumnType::{Bool, Datetime, Dynamic, Int, Long, Real, String, Timespan};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, DurationMicrosecondArray, Float64Array, Int32Array,
-    Int64Array, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, DurationMicrosecondArray, Float64Array, Int32Array, Int64Array,
+    StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
 };
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{DurationMicrosecondType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use weir_contract::schema::ColumnType;
 
@@ -187,11 +187,7 @@ impl<'a> Args<'a> {
     }
 
     pub(crate) fn bools(&self, mut row: impl FnMut(usize) -> bool) -> ArrayRef {
-        let mut bits = BooleanBufferBuilder::new(self.rows);
-        for index in 0..self.rows {
-            bits.append(row(index));
-        }
-        Arc::new(BooleanArray::new(bits.finish(), None))
+        Arc::new(BooleanArray::new(BooleanBuffer::collect_bool(self.rows, &mut row), None))
     }
 
     pub(crate) fn opt_bools(&self, row: impl FnMut(usize) -> Option<bool>) -> ArrayRef {

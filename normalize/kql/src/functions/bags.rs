@@ -93,6 +93,7 @@ fn bag(value: &str) -> Vec<(&str, &str)> {
     }
 }
 
+#[inline]
 fn same_key(a: &str, b: &str) -> bool {
     a == b || (a.contains('\\') || b.contains('\\')) && json::unquote(a) == json::unquote(b)
 }
@@ -118,33 +119,44 @@ fn is_bag(value: &str) -> bool {
 /// The first bag is copied as it stands; the members of later ones follow unless their name is there already.
 fn merge(args: &Args<'_>) -> ArrayRef {
     let bags: Vec<_> = (0..args.len()).map(|n| args.text(n)).collect();
+    // Name tokens that are in the result, and the members of one bag; kept for their memory.
+    let mut names: Vec<&str> = Vec::new();
+    let mut members: Vec<(&str, &str)> = Vec::new();
     args.opt_texts(|row, out| {
+        names.clear();
+        let mut escapes = false;
         let mut started = false;
-        let mut empty = true;
         for value in &bags {
             let value = value.get(row).trim_ascii();
             if !is_bag(value) {
                 continue;
             }
+            members.clear();
+            if json::members(value, |name, member| members.push((name, member))).is_none() {
+                continue;
+            }
             if !started {
-                let mut count = 0;
-                if json::members(value, |_, _| count += 1).is_some() && value.ends_with('}') {
+                if let Some(open) = value.strip_suffix('}') {
                     started = true;
-                    empty = count == 0;
-                    out.push_str(&value[..value.len() - 1]);
+                    out.push_str(open);
+                    names.extend(members.iter().map(|(name, _)| *name));
+                    escapes = names.iter().any(|name| name.contains('\\'));
                 }
                 continue;
             }
-            for (key, member) in bag(value) {
-                // The search for the bare name rules out nearly all; only a hit is worth the walk over the members.
-                if memchr::memmem::find(out.as_bytes(), key.as_bytes()).is_some() && has_member(out, key) {
+            for (name, member) in &members {
+                // Names without escapes are equal if their tokens are.
+                escapes |= name.contains('\\');
+                let stands =
+                    if escapes { names.iter().any(|other| same_key(other, name)) } else { names.contains(name) };
+                if stands {
                     continue;
                 }
-                if !empty {
+                if !names.is_empty() {
                     out.push(',');
                 }
-                empty = false;
-                out.push_str(key);
+                names.push(name);
+                out.push_str(name);
                 out.push(':');
                 out.push_str(member);
             }
@@ -152,14 +164,6 @@ fn merge(args: &Args<'_>) -> ArrayRef {
         out.push('}');
         started
     })
-}
-
-/// Whether an object still without its closing brace has a member of that name.
-fn has_member(open_object: &mut String, key: &str) -> bool {
-    open_object.push('}');
-    let found = bag(open_object).iter().any(|(name, _)| same_key(name, key));
-    open_object.pop();
-    found
 }
 
 fn keys(args: &Args<'_>) -> ArrayRef {

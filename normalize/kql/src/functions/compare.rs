@@ -194,6 +194,9 @@ fn lower_set(constants: &[Option<Scalar>], _: &[ColumnType]) -> Result<Prepared,
         .map_or(Prepared::Nothing, Prepared::Texts))
 }
 
+/// So few texts are sooner compared one by one than hashed.
+const FEW: usize = 8;
+
 /// `in` and its kin. All arguments have the type of the first.
 fn membership(args: &Args<'_>, ignore_case: bool, negated: bool) -> ArrayRef {
     match args.prepared {
@@ -202,7 +205,9 @@ fn membership(args: &Args<'_>, ignore_case: bool, negated: bool) -> ArrayRef {
             let mut lower = String::new();
             return args.bools(|row| {
                 let text = value.get(row);
-                let found = if ignore_case {
+                let found = if ignore_case && set.len() <= FEW && text.is_ascii() {
+                    set.iter().any(|item| item.eq_ignore_ascii_case(text))
+                } else if ignore_case {
                     lower.clear();
                     push_lower(text, &mut lower);
                     set.contains(lower.as_str())

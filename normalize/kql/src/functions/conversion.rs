@@ -4,7 +4,7 @@
 //! year 1) and back.
 
 use arrow::array::ArrayRef;
-use weir_contract::datetime::format_iso;
+use weir_contract::datetime::push_iso;
 use weir_contract::schema::ColumnType::{self, Bool, Datetime, Dynamic, Guid, Int, Long, Real, String, Timespan};
 
 use super::args::{Args, Texts};
@@ -167,7 +167,7 @@ impl<'a> Printer<'a> {
             }
             Column::Datetime(values) => {
                 if let Some(value) = values.get(row) {
-                    out.push_str(&format_iso(value));
+                    push_iso(value, out);
                 }
             }
             Column::Timespan(values) => {

@@ -20,6 +20,7 @@ mod encoding;
 mod geography;
 mod math;
 mod network;
+pub(crate) mod pieces;
 pub(crate) mod prepared;
 pub(crate) mod regexes;
 mod sequence;

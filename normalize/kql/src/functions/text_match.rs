@@ -43,14 +43,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("!endswith_cs", TWO, BOOL, |args| holds(args, true, |a, b| a.ends_with(b)), "`a !endswith_cs b`"),
 ];
 
-fn holds(args: &Args<'_>, negated: bool, test: fn(&str, &str) -> bool) -> ArrayRef {
+fn holds(args: &Args<'_>, negated: bool, test: impl Fn(&str, &str) -> bool) -> ArrayRef {
     let (a, b) = (args.text(0), args.text(1));
-    args.bools(|row| test(a.get(row), b.get(row)) != negated)
+    match b.constant() {
+        Some(b) => args.bools(|row| test(a.get(row), b) != negated),
+        None => args.bools(|row| test(a.get(row), b.get(row)) != negated),
+    }
 }
 
+#[inline]
 fn starts_with(text: &str, prefix: &str) -> bool {
+    // No text is shorter than an ASCII text that it equals but for case.
+    if text.len() < prefix.len() && prefix.is_ascii() {
+        return false;
+    }
     match text.get(..prefix.len()) {
-        Some(head) if head.is_ascii() || prefix.is_ascii() => head.eq_ignore_ascii_case(prefix),
+        Some(head) if prefix.is_ascii() || head.is_ascii() => head.eq_ignore_ascii_case(prefix),
         _ => {
             let head: String = text.chars().take(prefix.chars().count()).collect();
             same_ignoring_case(&head, prefix)
@@ -58,9 +66,13 @@ fn starts_with(text: &str, prefix: &str) -> bool {
     }
 }
 
+#[inline]
 fn ends_with(text: &str, suffix: &str) -> bool {
+    if text.len() < suffix.len() && suffix.is_ascii() {
+        return false;
+    }
     match text.len().checked_sub(suffix.len()).and_then(|start| text.get(start..)) {
-        Some(tail) if tail.is_ascii() || suffix.is_ascii() => tail.eq_ignore_ascii_case(suffix),
+        Some(tail) if suffix.is_ascii() || tail.is_ascii() => tail.eq_ignore_ascii_case(suffix),
         _ => {
             let (length, count) = (text.chars().count(), suffix.chars().count());
             let tail: String = text.chars().skip(length.saturating_sub(count)).collect();

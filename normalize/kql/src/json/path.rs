@@ -1,6 +1,6 @@
 //! All constant paths of one `dynamic` column, found in one pass over each row's text.
 
-use super::scan::{skip_blanks, skip_string, skip_value};
+use super::scan::{skip_blanks, skip_value, string_end};
 use super::unquote;
 
 /// One step of a path.
@@ -30,8 +30,37 @@ pub(crate) struct PathTree {
 #[derive(Debug, Default)]
 struct Node {
     outputs: Vec<usize>,
-    keys: Vec<(String, Node)>,
+    keys: Vec<(Key, Node)>,
     indices: Vec<(i64, Node)>,
+}
+
+/// A member name; its length and first bytes tell most names apart.
+#[derive(Debug, Clone, PartialEq)]
+struct Key {
+    name: String,
+    head: u64,
+}
+
+impl Key {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), head: head(name.as_bytes()) }
+    }
+
+    #[inline]
+    fn is(&self, name: &[u8], head: u64) -> bool {
+        self.head == head
+            && self.name.len() == name.len()
+            && (name.len() <= 8 || self.name.as_bytes()[8..] == name[8..])
+    }
+}
+
+/// The first eight bytes, zeros behind a shorter name.
+#[inline]
+fn head(name: &[u8]) -> u64 {
+    match name.first_chunk::<8>() {
+        Some(first) => u64::from_le_bytes(*first),
+        None => name.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte)),
+    }
 }
 
 impl PathTree {
@@ -40,7 +69,7 @@ impl PathTree {
         let mut node = &mut self.root;
         for segment in path {
             node = match segment {
-                Segment::Key(key) => child(&mut node.keys, key),
+                Segment::Key(key) => child(&mut node.keys, &Key::new(key)),
                 Segment::Index(index) => child(&mut node.indices, index),
             };
         }
@@ -105,13 +134,11 @@ impl Node {
             if bytes.get(position) != Some(&b'"') {
                 return None;
             }
-            let key_end = skip_string(bytes, position)?;
-            let raw = &bytes[position + 1..key_end - 1];
-            let child = if memchr::memchr(b'\\', raw).is_none() {
-                self.keys.iter().find(|(key, _)| key.as_bytes() == raw)
+            let (key_end, escaped) = string_end(bytes, position)?;
+            let child = if escaped {
+                self.key(unquote(text.get(position..key_end)?).as_bytes())
             } else {
-                let key = unquote(text.get(position..key_end)?);
-                self.keys.iter().find(|(name, _)| *name == key)
+                self.key(&bytes[position + 1..key_end - 1])
             };
             position = skip_blanks(bytes, key_end);
             if bytes.get(position) != Some(&b':') {
@@ -119,7 +146,7 @@ impl Node {
             }
             position = skip_blanks(bytes, position + 1);
             position = match child {
-                Some((_, node)) => node.walk(text, position, found)?,
+                Some(node) => node.walk(text, position, found)?,
                 None => skip_value(bytes, position)?,
             };
             position = skip_blanks(bytes, position);
@@ -129,6 +156,12 @@ impl Node {
                 _ => return None,
             }
         }
+    }
+
+    #[inline]
+    fn key(&self, name: &[u8]) -> Option<&Node> {
+        let head = head(name);
+        self.keys.iter().find(|(key, _)| key.is(name, head)).map(|(_, node)| node)
     }
 
     fn array<'a>(&self, text: &'a str, start: usize, found: &mut [Option<&'a str>]) -> Option<usize> {

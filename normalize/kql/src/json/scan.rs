@@ -38,18 +38,50 @@ pub(crate) fn skip_value(bytes: &[u8], position: usize) -> Option<usize> {
 }
 
 /// The position behind the string whose opening quote stands at `position`.
+#[inline]
 pub(crate) fn skip_string(bytes: &[u8], position: usize) -> Option<usize> {
+    string_end(bytes, position).map(|(end, _)| end)
+}
+
+/// As [`skip_string`], and whether the string has escapes.
+#[inline]
+pub(crate) fn string_end(bytes: &[u8], position: usize) -> Option<(usize, bool)> {
     let mut position = position + 1;
+    let mut escaped = false;
     loop {
-        let offset = memchr::memchr2(b'"', b'\\', bytes.get(position..)?)?;
-        position += offset;
+        position = quote_or_backslash(bytes, position)?;
         if bytes[position] == b'"' {
-            return Some(position + 1);
+            return Some((position + 1, escaped));
         }
+        escaped = true;
         position += 2;
     }
 }
 
+/// The next `"` or `\`. Most strings are short, so eight bytes at a time in line beat a call; long ones are left to
+/// memchr.
+#[inline]
+fn quote_or_backslash(bytes: &[u8], mut position: usize) -> Option<usize> {
+    let repeat = |byte: u8| u64::from(byte) * LOW_BITS;
+    // High bit of each byte that is zero (and of bytes above the first one, which do not matter).
+    let zeros = |word: u64| word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS;
+    for _ in 0..IN_LINE_WORDS {
+        let Some(word) = bytes.get(position..).and_then(|rest| rest.first_chunk::<8>()) else { break };
+        let word = u64::from_le_bytes(*word);
+        let hits = zeros(word ^ repeat(b'"')) | zeros(word ^ repeat(b'\\'));
+        if hits != 0 {
+            return Some(position + hits.trailing_zeros() as usize / 8);
+        }
+        position += 8;
+    }
+    Some(position + memchr::memchr2(b'"', b'\\', bytes.get(position..)?)?)
+}
+
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = LOW_BITS << 7;
+const IN_LINE_WORDS: usize = 6;
+
+#[inline]
 pub(crate) fn skip_blanks(bytes: &[u8], mut position: usize) -> usize {
     while matches!(bytes.get(position), Some(b' ' | b'\n' | b'\r' | b'\t')) {
         position += 1;

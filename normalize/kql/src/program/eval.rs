@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::{CastOptions, FilterBuilder, can_cast_types, cast_with_options, concat, take};
 use weir_contract::schema::ColumnType;
 
@@ -11,7 +11,8 @@ use super::EvalError;
 use super::graph::{Domain, DomainId, Node, NodeId, Op};
 use super::schedule::{PathGroup, Schedule, Step};
 use super::selection::{Selection, SelectionKind};
-use crate::functions::args::{Args, BLOCK_BYTES};
+use crate::functions::args::Args;
+use crate::functions::pieces::{Pieces, Whole};
 use crate::json::PathTree;
 use crate::scalar::{Scalar, Value};
 use crate::text;
@@ -254,25 +255,23 @@ pub(crate) fn path_values(tree: &PathTree, as_text: &[bool], value: &Value, rows
         }
         Value::Array(array) => {
             let array = array.as_string_view();
-            let mut builders: Vec<StringViewBuilder> = as_text
-                .iter()
-                .map(|_| StringViewBuilder::with_capacity(rows).with_fixed_block_size(BLOCK_BYTES))
-                .collect();
+            let mut columns: Vec<Pieces> = as_text.iter().map(|_| Pieces::with_capacity(rows)).collect();
             for row in 0..array.len() {
                 if array.is_null(row) {
-                    builders.iter_mut().for_each(StringViewBuilder::append_null);
+                    columns.iter_mut().for_each(Pieces::append_null);
                     continue;
                 }
-                tree.find(array.value(row), &mut found);
-                for ((builder, found), as_text) in builders.iter_mut().zip(&found).zip(as_text) {
+                let whole = Whole::of(array, row);
+                tree.find(whole.text, &mut found);
+                for ((column, found), as_text) in columns.iter_mut().zip(&found).zip(as_text) {
                     match present(*found) {
-                        Some(json) if *as_text => builder.append_value(text::dynamic_text(json)),
-                        Some(json) => builder.append_value(json),
-                        None => builder.append_null(),
+                        Some(json) if *as_text => column.append(&whole, &text::dynamic_text(json)),
+                        Some(json) => column.append(&whole, json),
+                        None => column.append_null(),
                     }
                 }
             }
-            builders.iter_mut().map(|builder| Value::Array(Arc::new(builder.finish()))).collect()
+            columns.into_iter().map(|column| Value::Array(column.finish())).collect()
         }
     }
 }

@@ -16,6 +16,9 @@ pub(crate) type Parsed<T> = Result<T, Diagnostic>;
 /// Most errors that one pass reports.
 const MAX_ERRORS: usize = 20;
 
+/// Most levels of an expression, with the steps of its paths.
+const MAX_HEIGHT: usize = 2 * MAX_DEPTH;
+
 /// What the formatter needs to know about tokens, by their number.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
@@ -31,6 +34,8 @@ pub(crate) struct Parser {
     pub(super) tokens: Vec<Token>,
     position: usize,
     depth: usize,
+    /// Levels below what was read last.
+    height: usize,
     source_len: usize,
     pub(super) errors: Vec<Diagnostic>,
     pub(super) layout: Layout,
@@ -40,7 +45,7 @@ impl Parser {
     pub(super) fn new(tokens: Vec<Token>, errors: Vec<Diagnostic>, source_len: usize) -> Self {
         let layout =
             Layout { glued: vec![false; tokens.len()], tables: BTreeMap::new(), keywords: vec![false; tokens.len()] };
-        Self { tokens, position: 0, depth: 0, source_len, errors, layout }
+        Self { tokens, position: 0, depth: 0, height: 0, source_len, errors, layout }
     }
 
     /// Runs `step` one level deeper; refuses to go too deep.
@@ -50,9 +55,37 @@ impl Parser {
                 .with_help("name inner parts with `let`"));
         }
         self.depth += 1;
+        let beside = std::mem::take(&mut self.height);
         let result = step(self);
         self.depth -= 1;
+        self.height = beside.max(self.height + 1);
         result
+    }
+
+    /// Reads `base`, then the steps of a path behind it (`step` gives `Err(base)` behind the last one). Each step is a
+    /// level above the ones before it, and those of its base: too many of them are refused too.
+    pub(super) fn path<T>(
+        &mut self,
+        base: impl FnOnce(&mut Self) -> Parsed<T>,
+        mut step: impl FnMut(&mut Self, T) -> Parsed<Result<T, T>>,
+    ) -> Parsed<T> {
+        let beside = std::mem::take(&mut self.height);
+        let mut value = base(self)?;
+        let mut height = self.height;
+        loop {
+            value = match step(self, value)? {
+                Ok(longer) => longer,
+                Err(whole) => {
+                    self.height = beside.max(height);
+                    return Ok(whole);
+                }
+            };
+            height = self.height.max(height) + 1;
+            if height > MAX_HEIGHT {
+                return Err(Diagnostic::error(self.span(), format!("nested more than {MAX_HEIGHT} levels deep"))
+                    .with_help("name its first part with `extend`"));
+            }
+        }
     }
 
     /// Reports `error`, met in what began at token `start`, and skips to its end: a `|` or `;` at its level, or the

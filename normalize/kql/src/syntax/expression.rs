@@ -144,7 +144,7 @@ impl Parser {
             let kind = match inner.kind {
                 ExprKind::Literal(Scalar::Long(value)) => ExprKind::Literal(Scalar::Long(value.wrapping_neg())),
                 ExprKind::Literal(Scalar::Real(value)) => ExprKind::Literal(Scalar::Real(-value)),
-                ExprKind::Literal(Scalar::Timespan(value)) => ExprKind::Literal(Scalar::Timespan(-value)),
+                ExprKind::Literal(Scalar::Timespan(value)) => ExprKind::Literal(Scalar::Timespan(value.wrapping_neg())),
                 _ => ExprKind::Negate(Box::new(inner)),
             };
             return Ok(Expr { kind, span: start..self.previous_end() });
@@ -153,30 +153,29 @@ impl Parser {
             self.glue(0);
             return self.nested(Self::unary);
         }
-        let mut base = self.primary()?;
-        loop {
-            let kind = if self.is(".") {
-                self.advance();
-                let name = self.name()?;
-                if self.is("(") {
-                    ExprKind::Method(Box::new(base), name, self.arguments()?)
+        self.path(Self::primary, |parser, base| {
+            let kind = if parser.is(".") {
+                parser.advance();
+                let name = parser.name()?;
+                if parser.is("(") {
+                    ExprKind::Method(Box::new(base), name, parser.arguments()?)
                 } else {
                     ExprKind::Member(Box::new(base), name.text)
                 }
-            } else if self.is("[") {
-                self.glue(0);
-                self.advance();
-                let index = self.expression()?;
-                self.expect("]")?;
+            } else if parser.is("[") {
+                parser.glue(0);
+                parser.advance();
+                let index = parser.expression()?;
+                parser.expect("]")?;
                 match index.kind {
                     ExprKind::Literal(Scalar::String(name)) => ExprKind::Member(Box::new(base), name.to_string()),
                     _ => ExprKind::Index(Box::new(base), Box::new(index)),
                 }
             } else {
-                return Ok(base);
+                return Ok(Err(base));
             };
-            base = Expr { kind, span: start..self.previous_end() };
-        }
+            Ok(Ok(Expr { kind, span: start..parser.previous_end() }))
+        })
     }
 
     fn primary(&mut self) -> Parsed<Expr> {

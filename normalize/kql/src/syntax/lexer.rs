@@ -67,9 +67,10 @@ pub(crate) fn lex(source: &str) -> Lexed {
                 let unclosed = first == '"' || first == '\'' || matches!(first, 'h' | 'H' | '@' | '`' | '~');
                 let line = rest.find('\n').unwrap_or(rest.len()).max(first.len_utf8());
                 let length = if unclosed { line } else { error.span.len().max(first.len_utf8()) };
-                if lexed.errors.len() < MAX_ERRORS {
-                    lexed.errors.push(error);
-                }
+                lexed.errors.push(error);
+                // The rest is not read: a bracket or text without an end is searched for up to the end of the query,
+                // so thousands of them would take seconds.
+                let length = if lexed.errors.len() == MAX_ERRORS { rest.len() } else { length };
                 let span = position..position + length;
                 lexed.tokens.push(Token { kind: TokenKind::Word(String::new()), span });
                 position += length;
@@ -81,7 +82,7 @@ pub(crate) fn lex(source: &str) -> Lexed {
     lexed
 }
 
-/// Most errors that are kept.
+/// Most errors that are reported.
 const MAX_ERRORS: usize = 20;
 
 fn token(source: &str, position: usize, first: char) -> Result<(TokenKind, usize), Diagnostic> {
@@ -329,5 +330,15 @@ mod tests {
         assert_eq!(kinds("0xff"), [TokenKind::Literal(Scalar::Long(255))]);
         assert_eq!(lex("99999999999999999999").errors.len(), 1);
         assert_eq!(lex("5parsecs + 'x\n 7light").errors.len(), 3);
+    }
+
+    #[test]
+    fn brackets_that_never_close_take_no_quadratic_time() {
+        let started = std::time::Instant::now();
+        for open in ["int (int ", "dynamic(", "datetime(dynamic({'a': ", "```x``"] {
+            let lexed = lex(&open.repeat(50_000 / open.len()));
+            assert!((1..=MAX_ERRORS).contains(&lexed.errors.len()), "{open}");
+        }
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     }
 }

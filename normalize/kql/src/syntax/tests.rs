@@ -177,6 +177,17 @@ fn a_megabyte_of_faults_ends_soon_with_a_few_errors() {
 }
 
 #[test]
+fn a_path_of_too_many_steps_is_refused() {
+    let level = |inner: &str| format!("(-{inner}{})", ".a".repeat(90));
+    let deep = (0..90).fold("d".to_owned(), |inner, _| level(&inner));
+    for path in [format!("d{}", ".a".repeat(20_000)), format!("d{}", "[0]".repeat(20_000)), deep] {
+        let errors = parse(&format!("print {path}")).expect_err("is too deep");
+        assert!(errors[0].message.contains("more than"), "{}", errors[0].message);
+    }
+    assert!(parse(&format!("print d{}, e{0}", ".a".repeat(150))).is_ok());
+}
+
+#[test]
 fn a_long_query_is_formatted() {
     let conditions: Vec<String> = (0..5_000).map(|n| format!("a == 'value {n}'")).collect();
     let query = format!("T | where {} | take 1", conditions.join(" or "));
