@@ -1,5 +1,7 @@
 //! Names of results that the author did not name, and wildcard patterns.
 
+use weir_contract::schema::ColumnType;
+
 use super::{BoundColumn, Relation};
 use crate::scalar::Scalar;
 use crate::syntax::ast::{Arg, Expr, ExprKind, Pattern};
@@ -45,6 +47,26 @@ const PASSING: &[&str] = &[
 /// Whether the result of a function is called as its argument is.
 pub(super) fn passes_through(function: &str) -> bool {
     PASSING.contains(&function)
+}
+
+/// The type of a column that every table of a workspace has
+/// (<https://learn.microsoft.com/azure/azure-monitor/logs/log-standard-columns>).
+pub(super) fn standard_column(name: &str) -> Option<ColumnType> {
+    Some(match name {
+        "TimeGenerated" | "_TimeReceived" => ColumnType::Datetime,
+        "_BilledSize" => ColumnType::Real,
+        "Type"
+        | "TenantId"
+        | "SourceSystem"
+        | "MG"
+        | "ManagementGroupName"
+        | "Computer"
+        | "_ItemId"
+        | "_ResourceId"
+        | "_SubscriptionId"
+        | "_IsBillable" => ColumnType::String,
+        _ => return None,
+    })
 }
 
 /// `name`, or `name1`, `name2`… if it is taken.
