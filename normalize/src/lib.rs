@@ -10,3 +10,4 @@ pub mod library;
 pub mod mapping;
 pub mod metrics;
 pub mod normalizer;
+pub mod query;

@@ -41,8 +41,8 @@ fn sample() -> RecordBatch {
     ])
 }
 
-fn filter(query: &str) -> Filter {
-    compile_filter(query, &table(), Mode::Strict).unwrap_or_else(|errors| panic!("{query}: {errors:?}"))
+fn filter(query: &str) -> Arc<Filter> {
+    Arc::new(compile_filter(query, &table(), Mode::Strict).unwrap_or_else(|errors| panic!("{query}: {errors:?}")))
 }
 
 fn program(query: &str) -> Program {

@@ -5,6 +5,7 @@
 //! once per row, and what else such a filter asks is evaluated on the rows of its own constants only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ahash::AHashMap;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
@@ -27,7 +28,7 @@ const MAX_ALTERNATION: usize = 32;
 /// Filters over one raw table that are evaluated together.
 #[derive(Debug)]
 pub struct Dispatch {
-    filters: Vec<Filter>,
+    filters: Vec<Arc<Filter>>,
     /// How each filter is answered.
     answers: Vec<Answer>,
     keys: Vec<KeyIndex>,
@@ -79,7 +80,7 @@ struct Needs {
 
 impl Dispatch {
     /// Filters over one raw table, evaluated together from now on.
-    pub fn new(filters: Vec<Filter>) -> Self {
+    pub fn new(filters: Vec<Arc<Filter>>) -> Self {
         let mut graph = Graph::new();
         let masks: Vec<Option<NodeId>> = filters
             .iter()
@@ -125,7 +126,7 @@ impl Dispatch {
     }
 
     /// The filters, in the order given.
-    pub fn filters(&self) -> &[Filter] {
+    pub fn filters(&self) -> &[Arc<Filter>] {
         &self.filters
     }
 
