@@ -6,6 +6,8 @@
 //! must fit.
 
 pub mod asim;
+pub mod content;
+pub mod import;
 pub mod library;
 pub mod mapping;
 pub mod metrics;

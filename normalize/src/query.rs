@@ -47,8 +47,11 @@ impl Query {
 fn own_lines(lines: &[&str], key_line: usize) -> String {
     let indentation = |line: &str| line.len() - line.trim_start().len();
     let outer = indentation(lines[key_line - 1]);
-    let below: Vec<&str> =
-        lines[key_line..].iter().copied().take_while(|line| line.trim().is_empty() || indentation(line) > outer).collect();
+    let below: Vec<&str> = lines[key_line..]
+        .iter()
+        .copied()
+        .take_while(|line| line.trim().is_empty() || indentation(line) > outer)
+        .collect();
     let inner = below.iter().filter(|line| !line.trim().is_empty()).map(|line| indentation(line)).min().unwrap_or(0);
     let dedented: Vec<&str> = below.iter().map(|line| line.get(inner..).unwrap_or_default().trim_end()).collect();
     dedented.join("\n").trim_end().to_owned()
