@@ -89,12 +89,21 @@ pub fn table_of_schema(schema: &str) -> Option<&'static str> {
 
 /// The mandatory fields of a table's schema, also those that the table does not store.
 pub fn mandatory_fields(table: &str) -> impl Iterator<Item = &'static str> {
+    fields_of_class(table, "Mandatory")
+}
+
+/// Whether a field is an alias in the schema of a table, stored or not.
+pub fn is_alias(table: &str, field: &str) -> bool {
+    fields_of_class(table, "Alias").any(|alias| alias == field)
+}
+
+fn fields_of_class(table: &str, class: &'static str) -> impl Iterator<Item = &'static str> {
     let schema = schema_of(table).to_owned();
     FIELDS.lines().skip(1).filter_map(move |line| {
         // Only later cells are ever quoted.
         let mut cells = line.split(',');
         match (cells.next(), cells.next(), cells.next()) {
-            (Some(of), Some(field), Some("Mandatory")) if of == schema => Some(field),
+            (Some(of), Some(field), Some(of_class)) if of == schema && of_class == class => Some(field),
             _ => None,
         }
     })

@@ -22,13 +22,13 @@ pub(crate) struct ImportArgs {
     /// Parsers (`.yaml`), queries (`.kql`), data collection rules or templates with such (`.json`).
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The raw table that the query reads, if the file does not tell.
+    /// The raw table that the query reads, in place of what the file tells.
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
     /// The columns of the raw table, if Weir does not know it: CSV with name,type, or JSON.
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// The table that the rows belong to, if the file does not tell, such as `ASimDnsActivityLogs`.
+    /// The table that the rows belong to, in place of what the file tells, such as `ASimDnsActivityLogs`.
     #[arg(long, value_name = "TABLE")]
     target: Option<String>,
     /// Let parsers pack what has no column of its own into `AdditionalFields` (their parameter `pack`).

@@ -274,6 +274,11 @@ impl Binding<'_> {
                     note(kind, format!("column `{name}` {}; it is left out", why.reason()));
                     fits = false;
                 }
+                (None, None) if asim::is_alias(target, name) => {
+                    let why = asim::Forbidden::Alias.reason();
+                    note(Kind::Alias, format!("column `{name}` {why}; it is left out"));
+                    fits = false;
+                }
                 (None, None) => {
                     // A raw column that merely passed by is not what the parser is about.
                     let is_raw = self.schema.column(name).is_some();
