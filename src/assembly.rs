@@ -14,7 +14,8 @@ use weir_ingest::kafka::KafkaSource;
 use weir_ingest::metrics::IngestMetrics;
 use weir_ingest::schema::RawTables;
 use weir_ingest::source::Source;
-use weir_kql::Mode;
+use weir_kql::{Catalog, Mode};
+use weir_normalize::content;
 use weir_normalize::library::{self, Library};
 use weir_normalize::metrics::NormalizeMetrics;
 use weir_normalize::normalizer::Normalizer;
@@ -79,8 +80,8 @@ pub(crate) fn assemble(config: &Config, once: bool) -> anyhow::Result<Assembly> 
     let workers = if config.workers == 0 { num_cores() } else { config.workers };
     start_workers(workers);
 
-    let raw_tables = Arc::new(RawTables::builtin());
-    let library = load_library(&config.mappings, &raw_tables)?;
+    let library = load_library(&config.mappings, &RawTables::builtin())?;
+    let raw_tables = Arc::new(RawTables::builtin().with_declared(library.declared_tables()));
     for warning in library.warnings() {
         tracing::warn!("{warning}");
     }
@@ -162,6 +163,10 @@ pub(crate) fn load_library(config: &MappingsConfig, raw_tables: &RawTables) -> R
             Err(errors) => faults.extend(errors.iter().map(ToString::to_string)),
         }
     }
+    let catalog = content::load(&config.functions, &config.watchlists).unwrap_or_else(|errors| {
+        faults.extend(errors);
+        Catalog::default()
+    });
     if !faults.is_empty() {
         return Err(ConfigFaults::of_mappings(faults));
     }
@@ -169,7 +174,7 @@ pub(crate) fn load_library(config: &MappingsConfig, raw_tables: &RawTables) -> R
         UnknownColumns::Error => Mode::Strict,
         UnknownColumns::Empty => Mode::Lenient,
     };
-    Library::compile(mappings, |table| raw_tables.schema(table).cloned(), mode)
+    Library::compile_with(mappings, |table| raw_tables.schema(table).cloned(), mode, &catalog)
         .map_err(|error| ConfigFaults::of_mappings(error.faults))
 }
 

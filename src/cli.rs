@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config, demo, documents, explain, kql, replay, run, stand_in, terminal};
+use crate::{asim, config, demo, documents, explain, kql, replay, run, stand_in, terminal};
 
 /// The exit status of a faulty config or command line (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Check(run::CheckArgs),
     /// Explain what becomes of a record: every column, where it comes from, what it costs.
     Explain(explain::ExplainArgs),
+    /// Work with ASIM content: import parsers and transformations as mappings.
+    #[command(subcommand)]
+    Asim(asim::AsimCommand),
     /// Serve a local stand-in for a Sentinel workspace.
     StandIn(stand_in::StandInArgs),
     /// Check, format and test KQL.
@@ -65,6 +68,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => or_faults(replay::run(args)),
         Command::Check(args) => or_faults(run::check(args)),
         Command::Explain(args) => or_faults(explain::run(args)),
+        Command::Asim(command) => or_faults(asim::run(command)),
         Command::StandIn(args) => stand_in::run(args),
         Command::Kql(command) => kql::run(command),
         Command::Config(ConfigCommand::Schema) => documents::print_config_schema(),

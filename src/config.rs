@@ -9,6 +9,7 @@ mod faults;
 mod outside;
 mod whole;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -71,8 +72,15 @@ pub(crate) struct MappingsConfig {
     pub(crate) builtin: bool,
     /// Folders of mapping files of your own; relative to this file.
     pub(crate) directories: Vec<PathBuf>,
-    /// What a column means that a mapping names and its raw table lacks (default `error`).
+    /// What a column means that a mapping names and its raw table lacks (default `error`). A mapping file's own
+    /// `UnknownColumns` wins.
     pub(crate) unknown_columns: UnknownColumns,
+    /// Functions that mappings may call: folders of `.kql` and `.yaml` files with one function each, or such files;
+    /// relative to this file.
+    pub(crate) functions: Vec<PathBuf>,
+    /// Watchlists that mappings may read with `_GetWatchlist('alias')`: alias to CSV file, whose first line names the
+    /// columns; relative to this file.
+    pub(crate) watchlists: BTreeMap<String, PathBuf>,
 }
 
 /// What a column means that a mapping names and its raw table lacks.
@@ -145,7 +153,13 @@ pub(crate) struct ShutdownConfig {
 
 impl Default for MappingsConfig {
     fn default() -> Self {
-        Self { builtin: true, directories: Vec::new(), unknown_columns: UnknownColumns::default() }
+        Self {
+            builtin: true,
+            directories: Vec::new(),
+            unknown_columns: UnknownColumns::default(),
+            functions: Vec::new(),
+            watchlists: BTreeMap::new(),
+        }
     }
 }
 
@@ -189,11 +203,14 @@ pub(crate) fn inspect(path: &Path) -> Checked {
         }
     };
     let mut checked = check::inspect(path, &text);
-    // A mapping folder is named relative to the file that names it, wherever the process runs.
+    // What mappings need is named relative to the file that names it, wherever the process runs.
     let base = path.parent().unwrap_or(Path::new("."));
-    for folder in checked.config.iter_mut().flat_map(|config| &mut config.mappings.directories) {
-        if folder.is_relative() {
-            *folder = base.join(&*folder);
+    if let Some(config) = &mut checked.config {
+        let MappingsConfig { directories, functions, watchlists, .. } = &mut config.mappings;
+        for path in directories.iter_mut().chain(functions).chain(watchlists.values_mut()) {
+            if path.is_relative() {
+                *path = base.join(&*path);
+            }
         }
     }
     checked

@@ -148,9 +148,7 @@ fn checked(path: &Path, is_used: bool) -> Result<(Config, usize), ConfigFaults> 
     }
     let (mut count, mut of_mappings) = (0, Vec::new());
     if let Some(config) = &config {
-        // A folder that is not there was told of.
-        let directories = config.mappings.directories.iter().filter(|folder| folder.is_dir()).cloned().collect();
-        match load_library(&MappingsConfig { directories, ..config.mappings.clone() }, &RawTables::builtin()) {
+        match load_library(&what_is_there(&config.mappings), &RawTables::builtin()) {
             Ok(library) => {
                 count = library.iter().count();
                 // A run logs them when it starts.
@@ -165,6 +163,15 @@ fn checked(path: &Path, is_used: bool) -> Result<(Config, usize), ConfigFaults> 
         Some(faults) => Err(faults),
         None => Ok((config.expect("what is no config has faults"), count)),
     }
+}
+
+/// The mappings' config without the folders and files that are not there: these were told of.
+fn what_is_there(config: &MappingsConfig) -> MappingsConfig {
+    let mut config = config.clone();
+    config.directories.retain(|folder| folder.is_dir());
+    config.functions.retain(|path| path.exists());
+    config.watchlists.retain(|_, path| path.is_file());
+    config
 }
 
 /// Prints a summary to standard output.

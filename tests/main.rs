@@ -4,6 +4,7 @@
 
 mod support;
 
+mod asim_import;
 mod bad_input;
 mod config;
 mod deploy;

@@ -102,6 +102,27 @@ impl RawTables {
         Self { by_name, by_folded_name, by_action_type }
     }
 
+    /// Adds tables that this build does not know; a table that it knows stays as it is. The decoder's own columns come to
+    /// those that are declared.
+    #[must_use]
+    pub fn with_declared(mut self, declared: &[TableSchema]) -> Self {
+        for schema in declared {
+            if self.by_name.contains_key(&schema.name) {
+                continue;
+            }
+            let rows: Vec<[&str; 3]> = schema
+                .columns
+                .iter()
+                .filter(|column| &*column.name != UNKNOWN_COLUMNS)
+                .map(|column| [&*column.name, column.ty.name(), ""])
+                .collect();
+            let table = Arc::new(RawTable::new(&schema.name, &rows));
+            self.by_folded_name.insert(schema.name.to_ascii_lowercase(), Arc::clone(&table));
+            self.by_name.insert(Arc::clone(&schema.name), table);
+        }
+        self
+    }
+
     /// The table called `name`; case counts, unless no table is called exactly so.
     pub fn get(&self, name: &str) -> Option<&Arc<RawTable>> {
         self.by_name.get(name).or_else(|| self.by_folded_name.get(&name.to_ascii_lowercase()))

@@ -84,6 +84,35 @@ pub fn table(name: &str) -> Option<&'static AsimTable> {
     ASIM_TABLES.get(name)
 }
 
+/// The native table of a schema as parsers name it: `Dns` → `ASimDnsActivityLogs`.
+pub fn table_of_schema(schema: &str) -> Option<&'static str> {
+    let known = ASIM_TABLES.keys().copied();
+    let mut fitting = known.filter(|table| schema_of(table).eq_ignore_ascii_case(schema.trim()));
+    fitting.next()
+}
+
+/// The mandatory fields of a table's schema, also those that the table does not store.
+pub fn mandatory_fields(table: &str) -> impl Iterator<Item = &'static str> {
+    fields_of_class(table, "Mandatory")
+}
+
+/// Whether a field is an alias in the schema of a table, stored or not.
+pub fn is_alias(table: &str, field: &str) -> bool {
+    fields_of_class(table, "Alias").any(|alias| alias == field)
+}
+
+fn fields_of_class(table: &str, class: &'static str) -> impl Iterator<Item = &'static str> {
+    let schema = schema_of(table).to_owned();
+    FIELDS.lines().skip(1).filter_map(move |line| {
+        // Only later cells are ever quoted.
+        let mut cells = line.split(',');
+        match (cells.next(), cells.next(), cells.next()) {
+            (Some(of), Some(field), Some(of_class)) if of == schema && of_class == class => Some(field),
+            _ => None,
+        }
+    })
+}
+
 /// All native ASIM tables by name.
 pub fn tables() -> impl Iterator<Item = &'static AsimTable> {
     let mut all: Vec<_> = ASIM_TABLES.values().filter(|table| !table.schema.name.ends_with("_CL")).collect();
@@ -177,6 +206,14 @@ mod tests {
                 assert!(known, "{name} lacks {column}");
             }
         }
+    }
+
+    #[test]
+    fn every_schema_with_a_table_is_found_by_its_name() {
+        assert_eq!(table_of_schema("Dns"), Some("ASimDnsActivityLogs"));
+        assert_eq!(table_of_schema("Authentication"), Some("ASimAuthenticationEventLogs"));
+        assert_eq!(table_of_schema("EmailEvent"), None);
+        assert!(mandatory_fields("ASimDnsActivityLogs").any(|field| field == "DnsQuery" || field == "EventResult"));
     }
 
     #[test]

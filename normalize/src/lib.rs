@@ -7,8 +7,11 @@
 //! must fit.
 
 pub mod asim;
+pub mod content;
+pub mod import;
 pub mod library;
 pub mod mapping;
 pub mod metrics;
 pub mod normalizer;
+pub mod query;
 pub mod samples;

@@ -1,11 +1,14 @@
 //! The mappings in force: the built-in files and the user's own, compiled against the raw tables.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use weir_contract::schema::{ColumnType, TableSchema};
-use weir_kql::{Diagnostic, Filter, Mode, Program};
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use weir_contract::schema::{Column, ColumnType, TableSchema};
+use weir_kql::{Catalog, Diagnostic, Dispatch, EvalError, Filter, Mode, Program};
 
 use crate::asim;
 use crate::mapping::{Mapping, MappingError, Query};
@@ -17,8 +20,9 @@ include!(concat!(env!("OUT_DIR"), "/families.rs"));
 pub struct CompiledMapping {
     /// The mapping as written.
     pub mapping: Mapping,
-    /// Tells which rows it claims; `None` claims all.
-    pub filter: Option<Filter>,
+    /// Tells which rows it claims: its `ParserFilterQuery`, else the rows that its program makes rows of. `None` claims
+    /// all.
+    pub filter: Option<Arc<Filter>>,
     /// Makes the target's rows.
     pub program: Program,
 }
@@ -26,8 +30,17 @@ pub struct CompiledMapping {
 /// Compiled mappings by raw table.
 #[derive(Debug, Default)]
 pub struct Library {
-    by_table: BTreeMap<Arc<str>, Vec<CompiledMapping>>,
+    by_table: BTreeMap<Arc<str>, TableMappings>,
+    declared: Vec<TableSchema>,
     warnings: Vec<String>,
+}
+
+/// The mappings of one raw table.
+#[derive(Debug)]
+struct TableMappings {
+    mappings: Vec<CompiledMapping>,
+    /// Their filters, without those that claim all.
+    dispatch: Dispatch,
 }
 
 /// What is wrong with the mappings: every fault at once, each with file, line and what to do.
@@ -91,47 +104,86 @@ fn parse_all(files: impl Iterator<Item = (String, String)>) -> Result<Vec<Mappin
 }
 
 impl Library {
-    /// Compiles `mappings` against the raw tables that `raw_table` knows, and checks that what they make fits the
-    /// target. A later mapping of the same name takes the place of an earlier one, so that a user's folder can
-    /// override a built-in file.
+    /// Compiles `mappings` without functions or watchlists of the host: see [`Library::compile_with`].
     pub fn compile(
         mappings: Vec<Mapping>,
         raw_table: impl Fn(&str) -> Option<TableSchema>,
         mode: Mode,
     ) -> Result<Self, LibraryError> {
+        Self::compile_with(mappings, raw_table, mode, &Catalog::default())
+    }
+
+    /// Compiles `mappings` against the raw tables that `raw_table` knows, or that their files declare, and checks that what
+    /// they make fits the target. A later mapping of the same name takes the place of an earlier one, so that a user's
+    /// folder can override a built-in file. `catalog` has the functions and watchlists that they may call.
+    pub fn compile_with(
+        mappings: Vec<Mapping>,
+        raw_table: impl Fn(&str) -> Option<TableSchema>,
+        mode: Mode,
+        catalog: &Catalog,
+    ) -> Result<Self, LibraryError> {
         let mut by_name: BTreeMap<Arc<str>, Mapping> = BTreeMap::new();
         for mapping in mappings {
             by_name.insert(Arc::clone(&mapping.name), mapping);
         }
-        let mut library = Self::default();
         let mut faults = Vec::new();
+        let declared = declared_tables(by_name.values(), &raw_table, &mut faults);
+        let schema_of = |table: &str| raw_table(table).or_else(|| declared.get(table).cloned());
+        let mut by_table: BTreeMap<Arc<str>, Vec<CompiledMapping>> = BTreeMap::new();
+        let mut warnings = Vec::new();
         for mapping in by_name.into_values() {
-            let Some(schema) = raw_table(&mapping.source_table) else {
+            let Some(schema) = schema_of(&mapping.source_table) else {
                 faults.push(format!(
-                    "{}: no schema is known for the raw table `{}`; check `SourceRawTable`, or declare the table",
+                    "{}: no schema is known for the raw table `{}`; check `SourceRawTable`, or declare the table's columns \
+                     under `SourceColumns`",
                     mapping.file, mapping.source_table
                 ));
                 continue;
             };
-            match compile_one(mapping, &schema, mode) {
-                Ok((compiled, warnings)) => {
-                    library.warnings.extend(warnings);
-                    library.by_table.entry(Arc::clone(&compiled.mapping.source_table)).or_default().push(compiled);
+            match compile_one(mapping, &schema, mode, catalog, &schema_of) {
+                Ok((compiled, more)) => {
+                    warnings.extend(more);
+                    by_table.entry(Arc::clone(&compiled.mapping.source_table)).or_default().push(compiled);
                 }
                 Err(more) => faults.extend(more),
             }
         }
-        if faults.is_empty() { Ok(library) } else { Err(LibraryError { faults }) }
+        if !faults.is_empty() {
+            return Err(LibraryError { faults });
+        }
+        let by_table = by_table.into_iter().map(|(table, mappings)| {
+            let filters = mappings.iter().filter_map(|mapping| mapping.filter.clone()).collect();
+            (table, TableMappings { dispatch: Dispatch::new(filters), mappings })
+        });
+        Ok(Self { by_table: by_table.collect(), declared: declared.into_values().collect(), warnings })
     }
 
     /// The mappings of a raw table, in order of their names.
     pub fn of_table(&self, table: &str) -> &[CompiledMapping] {
-        self.by_table.get(table).map_or(&[], Vec::as_slice)
+        self.by_table.get(table).map_or(&[], |table| table.mappings.as_slice())
+    }
+
+    /// Which rows of `rows`, a batch of the raw table `table`, each of the table's mappings claims, in the order of
+    /// [`Library::of_table`]. All filters are evaluated together, once.
+    pub fn claims(&self, table: &str, rows: &RecordBatch) -> Vec<Result<BooleanArray, EvalError>> {
+        let Some(table) = self.by_table.get(table) else { return Vec::new() };
+        let mut masks = table.dispatch.masks(rows).into_iter();
+        let all = || Ok(BooleanArray::new(BooleanBuffer::new_set(rows.num_rows()), None));
+        let claims = table.mappings.iter().map(|mapping| match mapping.filter {
+            Some(_) => masks.next().expect("the dispatch has every filter"),
+            None => all(),
+        });
+        claims.collect()
+    }
+
+    /// The raw tables that only the mapping files describe, for the decoder.
+    pub fn declared_tables(&self) -> &[TableSchema] {
+        &self.declared
     }
 
     /// All mappings.
     pub fn iter(&self) -> impl Iterator<Item = &CompiledMapping> {
-        self.by_table.values().flatten()
+        self.by_table.values().flat_map(|table| &table.mappings)
     }
 
     /// What the compiler noticed and let pass, ready to print.
@@ -140,22 +192,56 @@ impl Library {
     }
 }
 
+/// The raw tables that `raw_table` does not know and the mappings' files describe; the columns of several files together.
+fn declared_tables<'m>(
+    mappings: impl Iterator<Item = &'m Mapping>,
+    raw_table: impl Fn(&str) -> Option<TableSchema>,
+    faults: &mut Vec<String>,
+) -> BTreeMap<Arc<str>, TableSchema> {
+    let mut declared: BTreeMap<Arc<str>, TableSchema> = BTreeMap::new();
+    for mapping in mappings.filter(|mapping| !mapping.source_columns.is_empty()) {
+        let name = &mapping.source_table;
+        if raw_table(name).is_some() {
+            continue;
+        }
+        let table = declared.entry(Arc::clone(name)).or_insert_with(|| {
+            let time = Column::new("TimeGenerated", ColumnType::Datetime);
+            TableSchema { name: Arc::clone(name), columns: vec![time] }
+        });
+        for column in &mapping.source_columns {
+            match table.column(&column.name) {
+                None => table.columns.push(column.clone()),
+                Some(known) if known.ty == column.ty => {}
+                Some(known) => faults.push(format!(
+                    "{}: `SourceColumns` says that `{}` of `{name}` is {}, elsewhere it is {}; give it one type",
+                    mapping.file, column.name, column.ty, known.ty
+                )),
+            }
+        }
+    }
+    declared
+}
+
 fn compile_one(
     mapping: Mapping,
     schema: &TableSchema,
     mode: Mode,
+    catalog: &Catalog,
+    schema_of: impl Fn(&str) -> Option<TableSchema>,
 ) -> Result<(CompiledMapping, Vec<String>), Vec<String>> {
     let print = |diagnostics: &[Diagnostic], query: &Query| -> Vec<String> {
         diagnostics.iter().map(|d| d.render(&mapping.file, &query.text, query.line)).collect()
     };
+    let mode = mapping.mode.unwrap_or(mode);
+    let catalog = with_other_tables(catalog, &mapping, schema_of);
     let mut faults = Vec::new();
     let filter = match &mapping.filter {
         None => None,
-        Some(query) => weir_kql::compile_filter(&query.text, schema, mode)
+        Some(query) => weir_kql::compile_filter_with(&query.text, schema, mode, &catalog)
             .map_err(|diagnostics| faults.extend(print(&diagnostics, query)))
             .ok(),
     };
-    let program = weir_kql::compile(&mapping.parser.text, schema, mode)
+    let program = weir_kql::compile_with(&mapping.parser.text, schema, mode, &catalog)
         .map_err(|diagnostics| faults.extend(print(&diagnostics, &mapping.parser)))
         .ok();
     faults.extend(unknown_target(&mapping.target_table).map(|fault| format!("{}: {fault}", mapping.file)));
@@ -165,10 +251,26 @@ fn compile_one(
     match program {
         Some(program) if faults.is_empty() => {
             let warnings = print(program.warnings(), &mapping.parser);
+            let filter = filter.or_else(|| program.claims()).map(Arc::new);
             Ok((CompiledMapping { mapping, filter, program }, warnings))
         }
         _ => Err(faults),
     }
+}
+
+/// The catalog, and the raw tables that the mapping's query reads beside its own: no rows of theirs are here.
+fn with_other_tables<'c>(
+    catalog: &'c Catalog,
+    mapping: &Mapping,
+    schema_of: impl Fn(&str) -> Option<TableSchema>,
+) -> Cow<'c, Catalog> {
+    let outline = weir_kql::outline(&mapping.parser.text).unwrap_or_default();
+    let mut catalog = Cow::Borrowed(catalog);
+    for (name, _) in outline.tables.iter().filter(|(name, _)| **name != *mapping.source_table) {
+        let columns = schema_of(name).map(|table| table.columns).unwrap_or_default();
+        catalog.to_mut().add_table(name, &columns);
+    }
+    catalog
 }
 
 /// What is wrong with the name of a target table, if anything.

@@ -1,14 +1,21 @@
 //! A mapping file: which raw table it reads, which rows it claims, and the KQL that makes ASIM rows of them.
 //!
 //! The keys are those of Microsoft's own ingest-time ASIM parsers, so that such a file and ours are the same kind of
-//! thing. Read here: `SourceRawTable`, `TargetASIMTable`, `ParserFilterQuery` (optional; all rows if absent),
+//! thing. Read here: `SourceRawTable`, `TargetASIMTable`, `ParserFilterQuery` (optional; if absent, the rows that
+//! `ParserQuery` makes rows of),
 //! `ParserQuery`, and `InputStream` (the raw table's stream name; gives the raw table where `SourceRawTable` is
-//! absent). Other keys describe the file to people and other tools, and are left alone.
+//! absent). Two keys are Weir's own: `SourceColumns` (the columns of a raw table that Weir does not know) and
+//! `UnknownColumns` (what a column means that the raw table lacks, where this file differs from the config). Other keys
+//! describe the file to people and other tools, and are left alone.
 
 use std::sync::Arc;
 
-use serde_json::Value;
-use weir_contract::yaml::Document;
+use serde_json::{Map, Value};
+use weir_contract::schema::{Column, ColumnType};
+use weir_contract::yaml::{Document, pointer_to};
+use weir_kql::Mode;
+
+pub use crate::query::Query;
 
 /// A mapping as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,15 +33,10 @@ pub struct Mapping {
     pub filter: Option<Query>,
     /// Makes the target's rows of the claimed ones.
     pub parser: Query,
-}
-
-/// KQL text and where it stands in its file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
-    /// The text.
-    pub text: String,
-    /// The line of the file (from 1) that the text's first line stands in.
-    pub line: usize,
+    /// The raw table's columns, where Weir does not know the table.
+    pub source_columns: Vec<Column>,
+    /// What a column means that the raw table lacks; `None`: what the config says.
+    pub mode: Option<Mode>,
 }
 
 /// A file that is no mapping.
@@ -81,26 +83,50 @@ impl Mapping {
             }
         };
         let target = need("TargetASIMTable")?;
-        let query = |key: &str, value: &str| Query {
-            text: value.to_owned(),
-            line: first_line_of(text, document.line(&format!("/{key}")), value),
+        let query = |key: &str| Query::of_key(text, &document, &format!("/{key}"));
+        let mode = match text_of("UnknownColumns")? {
+            None => None,
+            Some("error") => Some(Mode::Strict),
+            Some("empty") => Some(Mode::Lenient),
+            Some(other) => {
+                let message = format!("`UnknownColumns` is `{other}`; expected `error` or `empty`");
+                return Err(fail(document.line("/UnknownColumns"), message));
+            }
         };
+        need("ParserQuery")?;
         Ok(Self {
             name: name.into(),
             file: file.to_owned(),
             source_table: source.trim().into(),
             target_table: target.trim().strip_prefix("Microsoft-").unwrap_or(target.trim()).into(),
-            filter: text_of("ParserFilterQuery")?.map(|value| query("ParserFilterQuery", value)),
-            parser: query("ParserQuery", need("ParserQuery")?),
+            filter: text_of("ParserFilterQuery")?.and_then(|_| query("ParserFilterQuery")),
+            parser: query("ParserQuery").expect("the key has a text"),
+            source_columns: source_columns(&document, keys, fail)?,
+            mode,
         })
     }
 }
 
-/// The line of a key's text: the key's own line, or the next one for a block scalar (`key: |`).
-fn first_line_of(file: &str, key_line: usize, value: &str) -> usize {
-    let start = value.lines().next().unwrap_or_default().trim();
-    let on_key_line = file.lines().nth(key_line - 1).is_some_and(|line| line.contains(start) && !start.is_empty());
-    if on_key_line { key_line } else { key_line + 1 }
+/// The columns of `SourceColumns`: names with their KQL types, in the order written.
+fn source_columns(
+    document: &Document,
+    keys: &Map<String, Value>,
+    fail: impl Fn(usize, String) -> MappingError,
+) -> Result<Vec<Column>, MappingError> {
+    let expected = "`SourceColumns` must hold column names with their types, as in `EventID: int`";
+    let columns = match keys.get("SourceColumns") {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Object(columns)) => columns,
+        Some(_) => return Err(fail(document.line("/SourceColumns"), expected.to_owned())),
+    };
+    let mut found = Vec::with_capacity(columns.len());
+    for (name, ty) in columns {
+        let line = document.line(&pointer_to("/SourceColumns", name));
+        let Value::String(ty) = ty else { return Err(fail(line, expected.to_owned())) };
+        let ty: ColumnType = ty.parse().map_err(|error| fail(line, format!("column `{name}`: {error}")))?;
+        found.push(Column::new(name, ty));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -117,6 +143,20 @@ mod tests {
         assert_eq!(&*mapping.target_table, "ASimDnsActivityLogs");
         assert_eq!(mapping.parser, Query { text: "Fw_CL\n| extend b = 2\n".to_owned(), line: 6 });
         assert_eq!(mapping.filter.expect("given").line, 4);
+    }
+
+    #[test]
+    fn columns_of_an_unknown_table_are_declared_with_types() {
+        let file = format!("{FILE}UnknownColumns: empty\nSourceColumns:\n  a: int\n  b: boolean\n");
+        let mapping = Mapping::parse("x", "x.yaml", &file).expect("valid");
+        assert_eq!(mapping.mode, Some(Mode::Lenient));
+        assert_eq!(mapping.source_columns, [Column::new("a", ColumnType::Int), Column::new("b", ColumnType::Bool)]);
+        let wrong = format!("{FILE}SourceColumns:\n  a: int\n  b: text\n");
+        let error = Mapping::parse("x", "x.yaml", &wrong).expect_err("no such type").to_string();
+        assert!(error.starts_with("x.yaml:10: column `b`: `text` is no column type"), "{error}");
+        let wrong = format!("{FILE}UnknownColumns: skip\n");
+        let error = Mapping::parse("x", "x.yaml", &wrong).expect_err("no such choice").to_string();
+        assert_eq!(error, "x.yaml:8: `UnknownColumns` is `skip`; expected `error` or `empty`");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Runs the mappings over batches.
 //!
-//! Per raw table, every mapping's filter is evaluated once over the whole batch; each mapping then runs on the rows
-//! that it claims. Several mappings may claim a row. Rows that none claims keep their raw table: nothing is dropped
+//! Per raw table, the filters of all mappings are evaluated together, once; each mapping then runs on the rows that it
+//! claims. Several mappings may claim a row. Rows that none claims keep their raw table: nothing is dropped
 //! here in silence.
 
 use std::sync::Arc;
@@ -74,8 +74,8 @@ impl Normalizer {
         let started = Instant::now();
         let mut out = Normalized::default();
         let mut claimed: Option<BooleanArray> = None;
-        for mapping in mappings {
-            let (mask, made) = match run(mapping, &batch.rows) {
+        for (mapping, mask) in mappings.iter().zip(self.library.claims(&batch.table, &batch.rows)) {
+            let (mask, made) = match mask.and_then(|mask| run(mapping, &batch.rows, mask)) {
                 Ok(made) => made,
                 Err(error) => {
                     self.metrics.failures.with_label_values(&[&mapping.mapping.name]).inc();
@@ -149,11 +149,11 @@ impl Normalizer {
 }
 
 /// The rows that a mapping claims, and what it makes of them.
-fn run(mapping: &CompiledMapping, rows: &RecordBatch) -> Result<(BooleanArray, RecordBatch), EvalError> {
-    let mask = match &mapping.filter {
-        Some(filter) => filter.mask(rows)?,
-        None => BooleanArray::from(vec![true; rows.num_rows()]),
-    };
+fn run(
+    mapping: &CompiledMapping,
+    rows: &RecordBatch,
+    mask: BooleanArray,
+) -> Result<(BooleanArray, RecordBatch), EvalError> {
     let all = mask.true_count() == rows.num_rows();
     let made = if all {
         mapping.program.run(rows)?

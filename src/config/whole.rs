@@ -20,6 +20,20 @@ pub(super) fn faults(config: &Config, document: &Document, base: &Path) -> Vec<F
             found.add(&format!("/mappings/directories/{index}"), message);
         }
     }
+    for (index, path) in config.mappings.functions.iter().enumerate() {
+        let path = base.join(path);
+        if !path.exists() {
+            let message = format!("`{}` is neither a folder nor a file; correct it, or create it", path.display());
+            found.add(&format!("/mappings/functions/{index}"), message);
+        }
+    }
+    for (alias, path) in &config.mappings.watchlists {
+        let path = base.join(path);
+        if !path.is_file() {
+            let message = format!("`{}` is no file; correct it, or write the watchlist there", path.display());
+            found.add(&pointer_to("/mappings/watchlists", alias), message);
+        }
+    }
     if config.lake.is_none() && config.sentinel.is_none() {
         found.add("", "no sink is configured; add `lake:` or `sentinel:`".to_owned());
     }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
+use weir_contract::schema::Column;
 
 use crate::diagnostic::Diagnostic;
 use crate::stored;
@@ -29,6 +30,7 @@ use crate::syntax::parser;
 pub struct Catalog {
     functions: BTreeMap<String, String>,
     watchlists: BTreeMap<String, RecordBatch>,
+    tables: BTreeMap<String, Vec<Column>>,
 }
 
 impl Catalog {
@@ -43,6 +45,16 @@ impl Catalog {
     /// Adds a table that `_GetWatchlist('alias')` gives. Columns of Arrow types that hold no KQL value are left out.
     pub fn add_watchlist(&mut self, alias: &str, rows: RecordBatch) {
         self.watchlists.insert(alias.to_owned(), rows);
+    }
+
+    /// Tells of a raw table that queries may read beside their own. A lenient query finds it without rows: a parser over
+    /// several raw tables is one program per table, and this one's rows are another program's.
+    pub fn add_table(&mut self, name: &str, columns: &[Column]) {
+        self.tables.insert(name.to_owned(), columns.to_vec());
+    }
+
+    pub(crate) fn find_table(&self, name: &str) -> Option<&[Column]> {
+        self.tables.get(name).map(Vec::as_slice)
     }
 
     pub(crate) fn find_watchlist(&self, alias: &str) -> Option<&RecordBatch> {

@@ -15,6 +15,24 @@ pub enum Severity {
     Warning,
 }
 
+/// What a diagnostic is about, for those who sort them; the text of the message is for people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// Anything else: syntax, types, arguments.
+    #[default]
+    Other,
+    /// A column that the table does not have.
+    UnknownColumn,
+    /// A table that neither the query nor the host has.
+    UnknownTable,
+    /// A function that is neither built in, nor stored, nor the query's own.
+    UnknownFunction,
+    /// A watchlist that the host does not have.
+    UnknownWatchlist,
+    /// An operator that needs the rows of more than one batch.
+    Stateful,
+}
+
 /// One message about a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -26,23 +44,32 @@ pub struct Diagnostic {
     pub message: String,
     /// What to write instead, if there is a likely answer.
     pub help: Option<String>,
+    /// What it is about.
+    pub subject: Subject,
 }
 
 impl Diagnostic {
     /// An error without a hint.
     pub fn error(span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, span, message: message.into(), help: None }
+        Self { severity: Severity::Error, span, message: message.into(), help: None, subject: Subject::Other }
     }
 
     /// A warning without a hint.
     pub fn warning(span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, span, message: message.into(), help: None }
+        Self { severity: Severity::Warning, span, message: message.into(), help: None, subject: Subject::Other }
     }
 
     /// The same diagnostic with a hint.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same diagnostic, sorted under `subject`.
+    #[must_use]
+    pub(crate) fn about(mut self, subject: Subject) -> Self {
+        self.subject = subject;
         self
     }
 

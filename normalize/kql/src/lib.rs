@@ -22,6 +22,7 @@ mod diagnostic;
 mod functions;
 mod json;
 mod operators;
+mod outline;
 pub mod plan;
 mod program;
 mod scalar;
@@ -29,13 +30,17 @@ mod stored;
 mod syntax;
 mod text;
 
-pub use binder::{BoundFunction, Mode, compile, compile_filter, compile_function, compile_with, window_functions};
+pub use binder::{
+    BoundFunction, Mode, compile, compile_filter, compile_filter_with, compile_function, compile_with, window_functions,
+};
 pub use catalog::Catalog;
 pub use dcr::dcr_strict;
-pub use diagnostic::{Diagnostic, Severity, Span};
+pub use diagnostic::{Diagnostic, Severity, Span, Subject};
 pub use functions::aggregates::aggregates;
 pub use functions::{FunctionDoc, aliases, reference};
 pub use operators::{OperatorDoc, Runs, operators};
+pub use outline::{Outline, outline};
+pub use program::dispatch::Dispatch;
 pub use program::{EvalError, Filter, Lineage, Program};
 pub use stored::names as helpers;
 pub use syntax::format::format;

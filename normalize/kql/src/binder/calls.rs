@@ -9,7 +9,7 @@ use super::expression::Context;
 use super::hunting::MAX_LISTED;
 use super::scope::{Binding, Scope};
 use super::{Binder, Bound, Item, MAX_CALL_DEPTH, MAX_EXPANSIONS, Relation};
-use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::diagnostic::{Diagnostic, Span, Subject, nearest};
 use crate::functions::{self, Function, Prepared, Want, builtin};
 use crate::program::graph::{NodeId, Op};
 use crate::scalar::Scalar;
@@ -67,7 +67,8 @@ impl Binder<'_> {
                 return Err(Diagnostic::error(name.span.clone(), message));
             }
             let visible = context.scope.visible();
-            let mut error = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text));
+            let mut error = Diagnostic::error(name.span.clone(), format!("unknown function `{}`", name.text))
+                .about(Subject::UnknownFunction);
             error.help = nearest(
                 &name.text,
                 functions::names()

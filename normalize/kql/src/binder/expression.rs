@@ -6,8 +6,8 @@ use weir_contract::schema::ColumnType;
 
 use super::operators::refused;
 use super::scope::{Binding, Scope};
-use super::{Binder, Bound, MAX_NODES, Mode, Relation, scan};
-use crate::diagnostic::{Diagnostic, Span, nearest};
+use super::{Binder, Bound, MAX_NODES, Mode, Relation, names, scan};
+use crate::diagnostic::{Diagnostic, Span, Subject, nearest};
 use crate::functions::{builtin, result_type};
 use crate::json::{self, Segment};
 use crate::program::graph::NodeId;
@@ -120,9 +120,17 @@ impl Binder<'_> {
             }
             None => {}
         }
+        if self.mode == Mode::Lenient && context.relation.is_some() {
+            match (name, names::standard_column(name)) {
+                ("Type", _) => return Ok(self.graph.text(&self.table.name)),
+                (_, Some(ty)) => return Ok(self.null(ty)),
+                _ => {}
+            }
+        }
         let visible = context.scope.visible();
         let columns = context.relation.map(|relation| relation.columns.as_slice()).unwrap_or_default();
-        let mut error = Diagnostic::error(span.clone(), format!("unknown column `{name}`"));
+        let mut error =
+            Diagnostic::error(span.clone(), format!("unknown column `{name}`")).about(Subject::UnknownColumn);
         error.help =
             nearest(name, columns.iter().map(|column| &*column.name).chain(visible.iter().map(String::as_str)));
         if context.relation.is_none() {

@@ -255,9 +255,18 @@ pub fn compile_with(
 /// Compiles a predicate: `source | where … | where …` (with `extend` and the `project` family between, if need be) or
 /// a bare boolean expression over the columns of `table`.
 pub fn compile_filter(query: &str, table: &TableSchema, mode: Mode) -> Result<Filter, Vec<Diagnostic>> {
+    compile_filter_with(query, table, mode, &Catalog::default())
+}
+
+/// As [`compile_filter`], with stored functions and watchlists of the host.
+pub fn compile_filter_with(
+    query: &str,
+    table: &TableSchema,
+    mode: Mode,
+    catalog: &Catalog,
+) -> Result<Filter, Vec<Diagnostic>> {
     let tree = parser::parse(query)?;
-    let catalog = Catalog::default();
-    let mut binder = Binder::new(table, mode, true, &catalog);
+    let mut binder = Binder::new(table, mode, true, catalog);
     match binder.filter(&tree) {
         Ok(mask) => {
             let binder = binder.finish(None)?;

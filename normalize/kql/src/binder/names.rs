@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use weir_contract::schema::ColumnType;
+
 use super::{BoundColumn, Relation};
 use crate::diagnostic::Span;
 use crate::functions::SERIES_STATS as STATS;
@@ -113,6 +115,26 @@ pub(super) fn taken_apart(assignments: &[Assignment]) -> Cow<'_, [Assignment]> {
         return Cow::Borrowed(assignments);
     }
     Cow::Owned(assignments.iter().flat_map(|one| apart(one).unwrap_or_else(|| vec![one.clone()])).collect())
+}
+
+/// The type of a column that every table of a workspace has
+/// (<https://learn.microsoft.com/azure/azure-monitor/logs/log-standard-columns>).
+pub(super) fn standard_column(name: &str) -> Option<ColumnType> {
+    Some(match name {
+        "TimeGenerated" | "_TimeReceived" => ColumnType::Datetime,
+        "_BilledSize" => ColumnType::Real,
+        "Type"
+        | "TenantId"
+        | "SourceSystem"
+        | "MG"
+        | "ManagementGroupName"
+        | "Computer"
+        | "_ItemId"
+        | "_ResourceId"
+        | "_SubscriptionId"
+        | "_IsBillable" => ColumnType::String,
+        _ => return None,
+    })
 }
 
 /// `name`, or `name1`, `name2`… if it is taken.

@@ -10,7 +10,7 @@ use super::graph_match::PropertyGraph;
 use super::scope::{Binding, Scope};
 use super::window::window_call;
 use super::{Applied, Binder, Bound, BoundColumn, Relation, names};
-use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::diagnostic::{Diagnostic, Span, Subject, nearest};
 use crate::functions::{builtin, regexes};
 use crate::operators::operators;
 use crate::program::graph::{DomainId, NodeId, Op};
@@ -510,10 +510,11 @@ pub(super) fn refused(name: &str, span: Span) -> Diagnostic {
 pub(super) fn stateful(name: &str, span: Span) -> Diagnostic {
     Diagnostic::error(span, format!("stateful operator `{name}` cannot run at ingest"))
         .with_help("it would need the rows of all batches; use it in a hunting query")
+        .about(Subject::Stateful)
 }
 
 pub(super) fn unknown_column(name: &str, span: &Span, relation: &Relation) -> Diagnostic {
-    let mut error = Diagnostic::error(span.clone(), format!("unknown column `{name}`"));
+    let mut error = Diagnostic::error(span.clone(), format!("unknown column `{name}`")).about(Subject::UnknownColumn);
     error.help = nearest(name, relation.columns.iter().map(|column| &*column.name));
     error
 }

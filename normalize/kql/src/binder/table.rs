@@ -10,8 +10,8 @@ use weir_contract::schema::ColumnType;
 use super::expression::Context;
 use super::hunting::{MAX_COLLECTED, branch_label};
 use super::scope::{Binding, Scope};
-use super::{Binder, Bound, BoundColumn, Item, MAX_LETS, Relation, names};
-use crate::diagnostic::{Diagnostic, Severity, Span, nearest};
+use super::{Binder, Bound, BoundColumn, Item, MAX_LETS, Mode, Relation, names};
+use crate::diagnostic::{Diagnostic, Severity, Span, Subject, nearest};
 use crate::functions;
 use crate::program::constant_columns;
 use crate::program::graph::{Domain, NodeId};
@@ -128,7 +128,18 @@ impl Binder<'_> {
         if self.is_hunting() {
             return self.stored_table(name);
         }
-        (*name == *self.table.name || name == "source").then(|| self.raw_table())
+        if *name == *self.table.name || name == "source" {
+            return Some(self.raw_table());
+        }
+        // One raw table is read at a time: the rows of the others are another program's.
+        let columns = self.catalog.find_table(name).filter(|_| self.mode == Mode::Lenient)?;
+        let domain = self.graph.absent_domain();
+        let mut relation = Relation::new(domain);
+        for column in columns {
+            let node = self.graph.absent_column(column.ty, domain);
+            relation.columns.push(BoundColumn { name: Arc::clone(&column.name), node });
+        }
+        Some(relation)
     }
 
     fn unknown_table(&self, name: &str, span: &Span, scope: &Scope) -> Diagnostic {
@@ -143,7 +154,7 @@ impl Binder<'_> {
                 format!("the raw table is `{}`, also called `source`", self.table.name)
             }
         };
-        let mut error = Diagnostic::error(span.clone(), format!("unknown table `{name}`"));
+        let mut error = Diagnostic::error(span.clone(), format!("unknown table `{name}`")).about(Subject::UnknownTable);
         error.help = nearest(name, known.iter().map(String::as_str)).or(Some(otherwise));
         error
     }
@@ -198,7 +209,8 @@ impl Binder<'_> {
         };
         let Some(rows) = self.catalog.find_watchlist(&name) else {
             let error = Diagnostic::error(alias.value.span.clone(), format!("unknown watchlist `{name}`"))
-                .with_help("without it, nothing is on the list");
+                .with_help("without it, nothing is on the list")
+                .about(Subject::UnknownWatchlist);
             self.complain(error)?;
             let domain = self.graph.domain(Domain::Rows(0));
             return Ok(Relation::new(domain));
@@ -351,7 +363,10 @@ impl Binder<'_> {
                 relation.columns.insert(0, BoundColumn { name: column.as_str().into(), node });
             }
         }
-        let branches: Vec<Relation> = branches.into_iter().map(|(_, relation)| relation).collect();
+        let mut branches: Vec<Relation> = branches.into_iter().map(|(_, relation)| relation).collect();
+        if branches.iter().any(|branch| !self.graph.is_absent(branch.domain)) {
+            branches.retain(|branch| !self.graph.is_absent(branch.domain));
+        }
         Ok(self.united(&branches, union.inner))
     }
 

@@ -238,7 +238,7 @@ fn membership(args: &Args<'_>, ignore_case: bool, negated: bool) -> ArrayRef {
 }
 
 /// Appends `text` in Unicode lower case.
-pub(super) fn push_lower(text: &str, out: &mut String) {
+pub(crate) fn push_lower(text: &str, out: &mut String) {
     if text.is_ascii() {
         let start = out.len();
         out.push_str(text);

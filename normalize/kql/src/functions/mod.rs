@@ -10,7 +10,7 @@ mod arithmetic;
 mod arrays;
 mod bags;
 mod bits;
-mod compare;
+pub(crate) mod compare;
 mod compression;
 mod conditional;
 mod conversion;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ahash::AHashMap;
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, new_empty_array};
 use weir_contract::schema::ColumnType;
 
 use super::gather::{ArrangeSpec, GatherSpec};
@@ -102,6 +102,8 @@ pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) domains: Vec<Domain>,
     interned: AHashMap<Key, NodeId>,
+    /// Domains of raw tables that have no rows here, and what follows from them alone.
+    absent: Vec<DomainId>,
     /// The time that `now()` is for the whole query, microseconds; `None` where each batch has its own.
     pub(crate) now: Option<i64>,
 }
@@ -111,7 +113,13 @@ pub(crate) const INPUT: DomainId = 0;
 
 impl Graph {
     pub(crate) fn new() -> Self {
-        Self { nodes: Vec::new(), domains: vec![Domain::Input], interned: AHashMap::new(), now: None }
+        Self {
+            nodes: Vec::new(),
+            domains: vec![Domain::Input],
+            interned: AHashMap::new(),
+            absent: Vec::new(),
+            now: None,
+        }
     }
 
     pub(crate) fn ty(&self, node: NodeId) -> ColumnType {
@@ -131,6 +139,35 @@ impl Graph {
         }
         self.domains.push(domain);
         self.domains.len() - 1
+    }
+
+    /// A domain without rows that is no constant table: that of a raw table which another program reads.
+    pub(crate) fn absent_domain(&mut self) -> DomainId {
+        self.domains.push(Domain::Rows(0));
+        self.absent.push(self.domains.len() - 1);
+        self.domains.len() - 1
+    }
+
+    /// A column of an absent domain.
+    pub(crate) fn absent_column(&mut self, ty: ColumnType, domain: DomainId) -> NodeId {
+        self.push(Op::Column(new_empty_array(&ty.arrow())), Vec::new(), ty, Some(domain))
+    }
+
+    /// Whether a domain has no rows because the tables that they would come from are absent.
+    pub(crate) fn is_absent(&self, domain: DomainId) -> bool {
+        let mut domain = domain;
+        loop {
+            match &self.domains[domain] {
+                _ if self.absent.contains(&domain) => return true,
+                // A selection's node stands in the domain that it selects from.
+                Domain::Selected(selection) => match self.nodes[*selection].domain {
+                    Some(parent) => domain = parent,
+                    None => return false,
+                },
+                Domain::Union(branches) => return branches.iter().all(|branch| self.is_absent(*branch)),
+                Domain::Input | Domain::Stored(_) | Domain::Rows(_) => return false,
+            }
+        }
     }
 
     pub(crate) fn push(&mut self, op: Op, args: Vec<NodeId>, ty: ColumnType, domain: Option<DomainId>) -> NodeId {
@@ -205,6 +242,36 @@ impl Graph {
         let node = self.push(Op::Call(function, Arc::new(prepared)), args, ty, domain);
         self.interned.insert(key, node);
         Ok(node)
+    }
+
+    /// The node of another graph that works on one row, over the arguments that stand for its own here.
+    pub(crate) fn adopt(&mut self, from: &Graph, node: NodeId, args: Vec<NodeId>) -> NodeId {
+        let original = &from.nodes[node];
+        let (op, ty) = (original.op.clone(), original.ty);
+        let domain = args.iter().find_map(|arg| self.nodes[*arg].domain);
+        match &op {
+            Op::Input(name) => self.input(name, ty, INPUT),
+            Op::Const(scalar) => self.scalar(scalar.clone()),
+            Op::Path(path, as_text) => {
+                let key = Key::Path(path.clone(), *as_text, args[0]);
+                self.intern(key, || (op.clone(), args, ty, domain))
+            }
+            Op::Part(number) => self.field(Op::Part(*number), *number, args[0], ty, domain.unwrap_or(INPUT)),
+            Op::Call(function, _) => {
+                // A call whose state the binder made is told apart by that state, which its key does not hold.
+                if from.interned.get(&Key::Call(function.name, original.args.clone())) != Some(&node) {
+                    return self.push(op, args, ty, domain);
+                }
+                if function.pure
+                    && args.iter().all(|arg| self.constant(*arg).is_some())
+                    && let Ok(folded) = self.call(function, args.clone(), Some(ty))
+                {
+                    return folded;
+                }
+                self.intern(Key::Call(function.name, args.clone()), || (op.clone(), args, ty, domain))
+            }
+            _ => self.push(op, args, ty, domain.or(Some(INPUT))),
+        }
     }
 
     /// A call to a function of this crate that takes whatever it is given.

@@ -5,7 +5,9 @@
 //! unused columns cost nothing; all constant paths of one dynamic column become one step. Columns that pass through
 //! unchanged are shared, never copied.
 
+mod claims;
 mod constant;
+pub(crate) mod dispatch;
 pub(crate) mod eval;
 pub(crate) mod gather;
 pub(crate) mod graph;
@@ -123,11 +125,7 @@ impl Filter {
     /// Which rows the predicate holds for. The mask has no nulls: null counts as false.
     pub fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray, EvalError> {
         let result = self.program.run(batch)?;
-        let mask = result.column(0).as_boolean();
-        Ok(match mask.nulls() {
-            None => mask.clone(),
-            Some(nulls) => BooleanArray::new(mask.values() & nulls.inner(), None),
-        })
+        Ok(two_valued(result.column(0).as_boolean()))
     }
 
     /// The raw columns that the predicate reads.
@@ -138,5 +136,13 @@ impl Filter {
     /// What the binder found odd.
     pub fn warnings(&self) -> &[Diagnostic] {
         self.program.warnings()
+    }
+}
+
+/// A mask whose nulls are false.
+fn two_valued(mask: &BooleanArray) -> BooleanArray {
+    match mask.nulls() {
+        None => mask.clone(),
+        Some(nulls) => BooleanArray::new(mask.values() & nulls.inner(), None),
     }
 }
