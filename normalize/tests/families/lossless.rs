@@ -124,7 +124,14 @@ fn changed(sample: &Map<String, Value>) -> Vec<(String, &'static str, Map<String
 fn filled(mapping: &Mapping, sample: &Map<String, Value>) -> Vec<(String, &'static str, Map<String, Value>)> {
     let tables = RawTables::builtin();
     let columns = &tables.schema(&mapping.source_table).expect("known").columns;
-    let is_empty = |name: &str| sample["properties"].get(name).is_none_or(|value| value.is_null() || value == "");
+    let bag = sample["properties"].get("AdditionalFields").map_or_else(String::new, Value::to_string);
+    // The decoder takes a column in any case, and a key of the bag may repeat it.
+    let is_empty = |name: &str| {
+        let mut columns = sample["properties"].as_object().unwrap().iter();
+        !columns.any(|(column, value)| column.eq_ignore_ascii_case(name) && !value.is_null() && value != "")
+            && !bag.contains(&format!("\\\"{name}\\\""))
+            && !bag.contains(&format!("\"{name}\""))
+    };
     let mut out = Vec::new();
     for column in columns {
         let name = column.name.to_string();
