@@ -1,9 +1,9 @@
-//! Nothing of a Defender row is dropped: a value that is taken away or changed in a sample changes the row that the
-//! mapping makes of it.
+//! Nothing of a Defender row is dropped: a value that is taken away, changed or added in a sample changes the row that
+//! the mapping makes of it.
 //!
 //! Each sample is written again once per value that it holds, of its columns and of the keys of its `AdditionalFields`,
-//! without the value and with another one. The service's time of receipt marks the copies, so that each row is compared
-//! with the row of its own sample.
+//! without the value and with another one, and once per column of its table that it leaves empty, with a value there.
+//! The service's time of receipt marks the copies, so that each row is compared with the row of its own sample.
 
 use std::collections::HashMap;
 
@@ -11,9 +11,14 @@ use serde_json::{Map, Value, json};
 
 use super::{compile, decode, file_of, mappings, normalizer, rows};
 use weir_contract::batch::RowKind;
+use weir_contract::schema::ColumnType;
+use weir_ingest::schema::RawTables;
 use weir_normalize::mapping::Mapping;
 
-/// One sample with one value taken away or changed.
+/// What the decoder adds to the columns of every raw table.
+const OF_THE_DECODER: [&str; 5] = ["TimeGenerated", "TenantId", "PublishedTime", "TimeReceivedBySvc", "UnknownColumns"];
+
+/// One sample with one value taken away, changed or added.
 struct Variant {
     sample: usize,
     /// `Column`, or `AdditionalFields.key`.
@@ -34,7 +39,7 @@ fn each_value_of_a_defender_row_shows_in_the_row_made_of_it() {
         let mut lines = Vec::new();
         for (index, sample) in samples.iter().enumerate() {
             lines.push(sample.clone());
-            for (place, change, line) in changed(sample) {
+            for (place, change, line) in changed(sample).into_iter().chain(filled(&mapping, sample)) {
                 variants.push(Variant { sample: index, place, change });
                 lines.push(line);
             }
@@ -111,6 +116,41 @@ fn changed(sample: &Map<String, Value>) -> Vec<(String, &'static str, Map<String
             out.push((column.clone(), "is taken away", with(Value::Null)));
         }
         out.push((column.clone(), "changes", with(other)));
+    }
+    out
+}
+
+/// `sample` with a value in each column of its table that it leaves empty, in turn.
+fn filled(mapping: &Mapping, sample: &Map<String, Value>) -> Vec<(String, &'static str, Map<String, Value>)> {
+    let tables = RawTables::builtin();
+    let columns = &tables.schema(&mapping.source_table).expect("known").columns;
+    let bag = sample["properties"].get("AdditionalFields").map_or_else(String::new, Value::to_string);
+    // The decoder takes a column in any case, and a key of the bag may repeat it.
+    let is_empty = |name: &str| {
+        let mut columns = sample["properties"].as_object().unwrap().iter();
+        !columns.any(|(column, value)| column.eq_ignore_ascii_case(name) && !value.is_null() && value != "")
+            && !bag.contains(&format!("\\\"{name}\\\""))
+            && !bag.contains(&format!("\"{name}\""))
+    };
+    let mut out = Vec::new();
+    for column in columns {
+        let name = column.name.to_string();
+        // Without a time the row has that of its publication, which is this one's.
+        if OF_THE_DECODER.contains(&&*name) || name == "Timestamp" || !is_empty(&name) {
+            continue;
+        }
+        let value = match column.ty {
+            ColumnType::Bool => json!(true),
+            ColumnType::Int | ColumnType::Long => json!(77),
+            ColumnType::Real => json!(7.5),
+            ColumnType::Datetime => json!("2001-02-03T04:05:06Z"),
+            ColumnType::Dynamic => json!({"added": 1}),
+            _ if name.ends_with("IP") => json!("192.0.2.199"),
+            _ => json!("added"),
+        };
+        let mut sample = sample.clone();
+        sample["properties"][&name] = value;
+        out.push((name, "is added", sample));
     }
     out
 }

@@ -392,10 +392,11 @@ fn an_ipv4_address_mapped_into_ipv6_is_an_ipv4_address() {
         ("DeviceEvents_FileEvent", "ContainedUserSmbFileOpenBlocked", "SrcIpAddr"),
         ("DeviceEvents_AuditEvent", "NetworkShareObjectAccessChecked", "SrcIpAddr"),
     ] {
-        let row = made(mapping, json!({"ActionType": action, "RemoteIP": mapped}));
+        let bag = r#"{"query":"a.example"}"#;
+        let row = made(mapping, json!({"ActionType": action, "RemoteIP": mapped, "AdditionalFields": bag}));
         expect(&row, json!({column: "198.51.100.9"}));
         assert_eq!(row["AdditionalFields"]["RemoteIP"], json!(mapped), "{mapping}");
-        let none = made(mapping, json!({"ActionType": action, "RemoteIP": "-"}));
+        let none = made(mapping, json!({"ActionType": action, "RemoteIP": "-", "AdditionalFields": bag}));
         expect(&none, json!({column: null}));
     }
     let request = json!({"ActionType": "FileCreated", "RequestSourceIP": mapped});
