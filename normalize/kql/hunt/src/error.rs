@@ -1,5 +1,7 @@
 //! Why a query has no rows.
 
+use std::path::PathBuf;
+
 use datafusion::error::DataFusionError;
 
 /// Why a hunting query, or the table it reads, cannot be used.
@@ -14,6 +16,15 @@ pub enum HuntError {
         column: String,
         /// The column's type.
         found: String,
+    },
+    /// A file that should be a table cannot be read.
+    #[error("cannot read `{}` as a table", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        #[source]
+        /// Why.
+        source: DataFusionError,
     },
     /// The engine could not be set up.
     #[error("cannot set up the query engine")]

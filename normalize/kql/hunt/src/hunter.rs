@@ -24,7 +24,7 @@ use weir_kql::{Catalog, Diagnostic};
 
 use crate::error::HuntError;
 use crate::lower::Lowering;
-use crate::map::Planner;
+use crate::planner::Planner;
 use crate::table::Table;
 
 /// Planning goes down the plan level by level: room for a few thousand operators.
@@ -192,7 +192,7 @@ impl Hunter {
         let (hunter, plan, runtime) = (self.clone(), Arc::clone(plan), Handle::current());
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let work = move || {
-            let lowering = Lowering { tables: &hunter.tables, partitions: hunter.settings.partitions };
+            let lowering = Lowering::new(&hunter.tables, hunter.settings.partitions);
             let planned = lowering.plan(&plan, &[]).and_then(|plan| {
                 let state = hunter.context.state();
                 runtime.block_on(state.create_physical_plan(&plan))

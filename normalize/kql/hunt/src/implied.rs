@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::{BinaryExpr, Expr as Native, Operator};
@@ -37,7 +37,15 @@ pub(crate) enum Test {
 impl Condition {
     /// What follows from `expr` being true; `None` if nothing is known.
     pub(crate) fn of(expr: &Expr) -> Option<Self> {
-        let Expr::Call(kernel, args) = expr else { return None };
+        let (kernel, args) = match expr {
+            Expr::Call(kernel, args) => (kernel, args),
+            // What is never true, as the part of a filter that is not asked for.
+            Expr::Literal(value, ColumnType::Bool) => {
+                let is_true = value.as_boolean().is_valid(0) && value.as_boolean().value(0);
+                return (!is_true).then(|| Self::Any(Vec::new()));
+            }
+            _ => return None,
+        };
         match (kernel.name(), args.as_slice()) {
             ("and", args) => Self::all(args.iter().filter_map(Self::of).collect()),
             ("or", args) => Some(Self::Any(args.iter().map(Self::of).collect::<Option<_>>()?)),

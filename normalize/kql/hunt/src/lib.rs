@@ -16,6 +16,8 @@ mod implied;
 mod lower;
 mod map;
 mod nested;
+mod order;
+mod planner;
 mod scalar;
 mod table;
 

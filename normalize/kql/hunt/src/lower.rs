@@ -2,6 +2,7 @@
 //!
 //! Columns keep their ids, unqualified; names are never parsed. Every operator here gives strings without nulls.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,22 +16,37 @@ use datafusion::logical_expr::{
 };
 use weir_contract::schema::ColumnType;
 use weir_kql::Program;
-use weir_kql::plan::{Aggregation, Expr, JoinType, Plan, PlanColumn, SortKey};
+use weir_kql::plan::{AggregateFunction, Aggregation, Expr, JoinType, Plan, PlanColumn, SortKey};
 
 use crate::aggregate;
 use crate::implied::{Condition, StoredColumn, exact};
 use crate::map::Map;
+use crate::order::Ordered;
 use crate::scalar::{self, Reading, without_nulls};
 use crate::table::Table;
 
 /// Lowers plans over these tables.
 pub(crate) struct Lowering<'a> {
-    pub(crate) tables: &'a BTreeMap<String, Table>,
+    tables: &'a BTreeMap<String, Table>,
     /// How many parts the rows of a constant table are split into.
-    pub(crate) partitions: usize,
+    partitions: usize,
+    /// Whether the plan in hand is read by what depends on the order of its rows.
+    needs_order: Cell<bool>,
 }
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
+    pub(crate) fn new(tables: &'a BTreeMap<String, Table>, partitions: usize) -> Self {
+        Self { tables, partitions, needs_order: Cell::new(false) }
+    }
+
+    /// The same, for a reader of the plan that depends on the order of its rows, or does not.
+    fn plan_with_order(&self, plan: &Plan, conditions: &[Condition], needs_order: bool) -> Result<LogicalPlan> {
+        let before = self.needs_order.replace(needs_order);
+        let lowered = self.plan(plan, conditions);
+        self.needs_order.set(before);
+        lowered
+    }
+
     /// The plan's columns under their ids. `conditions` hold for all rows that anyone will look at.
     pub(crate) fn plan(&self, plan: &Plan, conditions: &[Condition]) -> Result<LogicalPlan> {
         match plan {
@@ -63,7 +79,7 @@ impl Lowering<'_> {
             Plan::Union { inputs, .. } => {
                 let mut inputs = inputs
                     .iter()
-                    .map(|input| self.plan(input, conditions).map(Arc::new))
+                    .map(|input| self.plan_with_order(input, conditions, false).map(Arc::new))
                     .collect::<Result<Vec<Arc<LogicalPlan>>>>()?;
                 match inputs.len() {
                     1 => Ok(Arc::unwrap_or_clone(inputs.swap_remove(0))),
@@ -157,7 +173,13 @@ impl Lowering<'_> {
             (_, Expr::Column(source)) => Some(Arc::clone(&source.id)),
             _ => None,
         });
-        let input = self.plan(input, &below)?;
+        let is_ordered = |call: &Aggregation| {
+            use AggregateFunction as Function;
+            let function = call.function;
+            matches!(function, Function::List | Function::ListWithNulls | Function::Set | Function::Bag | Function::Any)
+        };
+        let needs_order = aggregates.iter().any(|(_, call)| is_ordered(call));
+        let input = self.plan_with_order(input, &below, needs_order)?;
         // Keys and arguments become columns first: then calls have simple names, and equal arguments are one column.
         let mut arguments = Arguments::default();
         for (key, value) in keys {
@@ -190,7 +212,7 @@ impl Lowering<'_> {
         conditions: &[Condition],
     ) -> Result<LogicalPlan> {
         let outputs: Vec<Native> = input.columns().iter().map(|found| column(&found.id)).collect();
-        let mut plan = self.plan(input, conditions)?;
+        let mut plan = self.plan_with_order(input, conditions, false)?;
         let mut extended = Vec::new();
         let mut sorts = Vec::with_capacity(keys.len());
         for (number, key) in keys.iter().enumerate() {
@@ -210,6 +232,9 @@ impl Lowering<'_> {
             plan = project(plan, outputs.iter().cloned().chain(extended).collect())?;
         }
         plan = LogicalPlan::Sort(Sort { expr: sorts, input: Arc::new(plan), fetch: limit });
+        if self.needs_order.get() {
+            plan = LogicalPlan::Extension(Extension { node: Arc::new(Ordered::new(plan)) });
+        }
         if is_extended { project(plan, outputs) } else { Ok(plan) }
     }
 
@@ -233,8 +258,10 @@ impl Lowering<'_> {
             JoinType::RightOuter | JoinType::RightSemi | JoinType::RightAnti => (false, true),
             JoinType::FullOuter => (false, false),
         };
-        let left_plan = self.plan(left, &if asks_left { of_side(&left_columns) } else { Vec::new() })?;
-        let right_plan = self.plan(right, &if asks_right { of_side(&right_columns) } else { Vec::new() })?;
+        let left_conditions = if asks_left { of_side(&left_columns) } else { Vec::new() };
+        let right_conditions = if asks_right { of_side(&right_columns) } else { Vec::new() };
+        let left_plan = self.plan_with_order(left, &left_conditions, false)?;
+        let right_plan = self.plan_with_order(right, &right_conditions, false)?;
         let native = match kind {
             JoinType::Inner => NativeJoin::Inner,
             JoinType::LeftOuter => NativeJoin::Left,

@@ -8,13 +8,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use async_trait::async_trait;
-use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError, Result};
 use datafusion::execution::TaskContext;
-use datafusion::execution::context::QueryPlanner;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
@@ -23,7 +20,6 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
     SendableRecordBatchStream,
 };
-use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use futures::StreamExt;
 use weir_contract::schema::ColumnType;
 use weir_kql::Program;
@@ -45,6 +41,13 @@ impl Map {
     pub(crate) fn new(input: LogicalPlan, program: Arc<Program>, columns: Vec<PlanColumn>) -> Result<Self> {
         let schema = Arc::new(DFSchema::try_from(arrow_schema(&columns).as_ref().clone())?);
         Ok(Self { input, program, columns, schema })
+    }
+}
+
+impl Map {
+    /// The physical node over `input`.
+    pub(crate) fn physical(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        Arc::new(MapExec::new(input, Arc::clone(&self.program), self.columns.clone()))
     }
 }
 
@@ -205,36 +208,4 @@ fn run(program: &Program, batch: &RecordBatch, schema: &SchemaRef, columns: &[Pl
         .collect();
     let options = RecordBatchOptions::new().with_row_count(Some(result.num_rows()));
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)?)
-}
-
-/// Plans [`Map`] beside DataFusion's own nodes.
-#[derive(Debug)]
-pub(crate) struct Planner;
-
-#[async_trait]
-impl QueryPlanner for Planner {
-    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(MapPlanner)]);
-        planner.create_physical_plan(plan, session).await
-    }
-}
-
-struct MapPlanner;
-
-#[async_trait]
-impl ExtensionPlanner for MapPlanner {
-    async fn plan_extension(
-        &self,
-        _: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _: &[&LogicalPlan],
-        inputs: &[Arc<dyn ExecutionPlan>],
-        _: &dyn Session,
-        _: &datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let any = node.as_any();
-        let Some(map) = any.downcast_ref::<Map>() else { return Ok(None) };
-        let input = Arc::clone(&inputs[0]);
-        Ok(Some(Arc::new(MapExec::new(input, Arc::clone(&map.program), map.columns.clone()))))
-    }
 }

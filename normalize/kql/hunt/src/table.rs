@@ -1,10 +1,16 @@
 //! A stored table: where its rows are, and what their columns are in KQL.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field};
 use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::prelude::SessionContext;
 use weir_contract::schema::{Column, ColumnType, TableSchema};
 
 use crate::error::HuntError;
@@ -42,6 +48,34 @@ impl Table {
             columns.push(Column::new(field.name(), ty));
         }
         Ok(Self::new(TableSchema { name: name.into(), columns }, provider))
+    }
+
+    /// A table whose rows are in memory, one batch after the other. All batches have the same fields, which are read as
+    /// [`Table::new`] says.
+    ///
+    /// # Errors
+    ///
+    /// A batch has other fields than the first.
+    pub fn of_rows(schema: TableSchema, batches: Vec<RecordBatch>) -> Result<Self, HuntError> {
+        let fields = batches.first().map_or_else(|| schema.arrow(), RecordBatch::schema);
+        let table = MemTable::try_new(fields, vec![batches]).map_err(HuntError::Setup)?;
+        Ok(Self::new(schema, Arc::new(table)))
+    }
+
+    /// The rows of one Parquet file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is no Parquet, or has a column that no KQL type stands for.
+    pub async fn of_parquet(name: &str, path: &Path) -> Result<Self, HuntError> {
+        let failed = |source| HuntError::File { path: path.to_owned(), source };
+        let full = path.canonicalize().map_err(|error| failed(error.into()))?;
+        let url = ListingTableUrl::parse(full.display().to_string()).map_err(failed)?;
+        let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
+        let state = SessionContext::new().state();
+        let schema = options.infer_schema(&state, &url).await.map_err(failed)?;
+        let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
+        Self::of_provider(name, Arc::new(ListingTable::try_new(config).map_err(failed)?))
     }
 
     /// Says that the stored column `date` (a date) holds the UTC day of each row's `time`, for all times of the years 1
