@@ -91,6 +91,9 @@ impl Hunter {
         // Rows in an order must stay in it on their way out, whatever is computed of them.
         config.options_mut().optimizer.enable_round_robin_repartition = false;
         config.options_mut().execution.parquet.pushdown_filters = true;
+        // What each sort keeps back for merging what it spilled must leave room to sort in.
+        let share = settings.memory_bytes / (8 * settings.partitions.max(1));
+        config.options_mut().execution.sort_spill_reservation_bytes = share.clamp(64 << 10, 10 << 20);
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
@@ -165,7 +168,7 @@ impl Hunter {
         let failed = |error| HuntError::of_run(error, self.settings.memory_bytes);
         let rows = execute_stream(Arc::clone(&plan), self.context.task_ctx()).map_err(failed)?;
         rows.try_for_each(|_| async { Ok(()) }).await.map_err(failed)?;
-        let shown = datafusion::physical_plan::display::DisplayableExecutionPlan::with_full_metrics(plan.as_ref());
+        let shown = datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(plan.as_ref());
         Ok(shown.indent(true).to_string())
     }
 

@@ -98,12 +98,22 @@ impl Random {
     }
 
     fn call(&mut self, name: &str) -> String {
-        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            return if name.contains("in") {
-                format!("{} {name} ({}, {})", self.argument(), self.argument(), self.argument())
-            } else {
-                format!("{} {name} {}", self.argument(), self.argument())
-            };
+        match name {
+            "[]" => return format!("{}[{}]", self.argument(), self.argument()),
+            "case of a text" => {
+                return format!(
+                    "case(s == 'a', {}, s == '', {}, {})",
+                    self.argument(),
+                    self.argument(),
+                    self.argument()
+                );
+            }
+            "pi" => return format!("pi() + {}", self.argument()),
+            "!in" | "!in~" => return format!("{} {name} ({}, {})", self.argument(), self.argument(), self.argument()),
+            name if !name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                return format!("{} {name} {}", self.argument(), self.argument());
+            }
+            _ => {}
         }
         match self.below(6) {
             0 => format!("{} {name} {}", self.argument(), self.argument()),

@@ -75,7 +75,11 @@ async fn row_groups_outside_of_a_condition_are_not_read() {
         ("T | where Text in ('t0001', 't0999') | project Time", 8, 2),
         ("T | where Number == 1 or Number == 999 | project Time", 8, 2),
         // Through what stands between the filter and the scan.
-        ("T | extend N = Number, U = toupper(Text) | project-away Real | where N < 100 and U has 't0' | count", 9, 98),
+        (
+            "T | extend N = Number, U = toupper(Text) | project-away Real | where N < 100 and U startswith 't0' | count",
+            9,
+            98,
+        ),
         ("T | where Number >= 900 | summarize n = count() by Small | where Small >= 950 | count", 9, 50),
         ("T | parse Text with * 't' d:long | where Number == 7 and d == 7 | project Time", 9, 1),
         ("T | join kind=inner (T | project Number, Other = Small) on Number | where Number == 5 and Other == 5", 18, 1),
@@ -97,7 +101,6 @@ async fn what_a_null_may_satisfy_is_read() {
         ("T | where Text == ''", 20),
         ("T | where isempty(Text)", 20),
         ("T | where Text != 't0001'", 999),
-        ("T | where Text < 't0001'", 20),
         ("T | where Text in ('', 't0001')", 21),
         ("T | where isnotempty(Text)", 980),
         ("T | where Number != 5", 999),
