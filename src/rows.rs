@@ -52,7 +52,8 @@ async fn write(answer: Answer, format: RowsFormat, width: Option<usize>, out: &m
             let mut is_first = true;
             while let Some(batch) = rows.try_next().await? {
                 for row in 0..batch.num_rows() {
-                    out.write_all(if is_first { b"\n" } else { b",\n" })?;
+                    let separator: &[u8] = if is_first { b"\n" } else { b",\n" };
+                    out.write_all(separator)?;
                     is_first = false;
                     write_json_row(&batch, &schema, row, out)?;
                 }
@@ -76,7 +77,8 @@ async fn write(answer: Answer, format: RowsFormat, width: Option<usize>, out: &m
             while let Some(batch) = rows.try_next().await? {
                 for row in 0..batch.num_rows() {
                     count += 1;
-                    let cells = cells(&batch, &schema, row).map(|cell| one_line(&cell.unwrap_or_default())).collect();
+                    let cells: Vec<String> =
+                        cells(&batch, &schema, row).map(|cell| one_line(&cell.unwrap_or_default())).collect();
                     match &layout {
                         Some(layout) => write_line(&cells, layout, out)?,
                         None => measured.push(cells),

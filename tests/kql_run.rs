@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::weir::{Workplace, text, weir};
 
 fn answer(args: &[&str]) -> Value {
-    let output = weir(&[&["kql", "run", "--format", "json"], args].concat()).output().expect("the binary starts");
+    let output = weir(&[&["kql", "run", "--format", "json"][..], args].concat()).output().expect("the binary starts");
     assert!(output.status.success(), "{args:?}\n{}", text(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}\n{}", text(&output.stdout)))
 }
@@ -96,7 +96,7 @@ fn a_query_comes_from_standard_input_too() {
 #[test]
 fn faults_say_what_to_do() {
     let run = |args: &[&str]| {
-        let output = weir(&[&["kql", "run"], args].concat()).output().expect("the binary starts");
+        let output = weir(&[&["kql", "run"][..], args].concat()).output().expect("the binary starts");
         (output.status.code(), text(&output.stderr))
     };
     let (code, error) = run(&["-e", "print x = strlen(1, 2)"]);

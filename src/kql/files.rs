@@ -80,10 +80,10 @@ fn typed(cells: &[Option<String>]) -> (ColumnType, ArrayRef) {
         _ => None,
     };
     // `inf` and `nan` are words, too.
-    let real = |cell: &str| cell.parse().ok().filter(|_| cell.bytes().any(|byte| byte.is_ascii_digit()));
+    let real = |cell: &str| cell.parse::<f64>().ok().filter(|_| cell.bytes().any(|byte| byte.is_ascii_digit()));
     if cells.iter().all(Option::is_none) {
         (ColumnType::String, texts(cells))
-    } else if let Some(values) = all(cells, |cell| cell.parse().ok()) {
+    } else if let Some(values) = all(cells, |cell| cell.parse::<i64>().ok()) {
         (ColumnType::Long, Arc::new(Int64Array::from(values)))
     } else if let Some(values) = all(cells, real) {
         (ColumnType::Real, Arc::new(Float64Array::from(values)))
@@ -136,8 +136,8 @@ fn json_rows(text: &str) -> anyhow::Result<Vec<Map<String, Value>>> {
             Ok(row) => rows.push(row),
             // One object over several lines is no fault.
             Err(_) if rows.is_empty() && number == 0 => {
-                let objects = serde_json::Deserializer::from_str(text).into_iter();
-                return Ok(objects.collect::<Result<_, _>>()?);
+                let objects = serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>();
+                return Ok(objects.collect::<Result<Vec<_>, _>>()?);
             }
             Err(error) => bail!("line {}: {error}; each line is one JSON object", number + 1),
         }
