@@ -141,7 +141,59 @@ fn aliases(schema: &str, table: &TableSchema) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    use arrow::array::RecordBatch;
     use weir_kql::Catalog;
+    use weir_kql::plan::{Host, Plan, compile_plan};
+
+    /// The native tables, without rows.
+    struct Tables;
+
+    impl Host for Tables {
+        fn table(&self, name: &str) -> Option<TableSchema> {
+            asim::table(name).map(|table| table.schema.clone())
+        }
+
+        fn table_names(&self) -> Vec<String> {
+            asim::tables().map(|table| table.schema.name.to_string()).collect()
+        }
+
+        fn rows(&self, _: &Arc<Plan>, _: usize) -> Result<RecordBatch, String> {
+            Err("there are no rows".to_owned())
+        }
+    }
+
+    /// The plan of a query over the functions, as text.
+    fn plan(query: &str) -> String {
+        let mut catalog = Catalog::default();
+        for (name, text) in functions() {
+            catalog.add_function(&name, &text).expect("a function");
+        }
+        match compile_plan(query, &Tables, &catalog, 0) {
+            Ok(bound) => bound.plan.to_string(),
+            Err(errors) => panic!("{}", errors.iter().map(|error| error.render("q", query, 1)).collect::<String>()),
+        }
+    }
+
+    #[test]
+    fn every_function_binds_to_its_table() {
+        for (name, _) in functions() {
+            let found = plan(&format!("{name}() | take 1"));
+            assert!(found.contains("scan ASim"), "{name}: {found}");
+        }
+    }
+
+    #[test]
+    fn filters_that_are_not_set_cost_nothing() {
+        let found = plan("_Im_NetworkSession() | project TimeGenerated");
+        assert!(!found.contains("filter"), "{found}");
+        let found = plan("_Im_ProcessEvent(starttime=datetime(2026-01-01), eventtype='ProcessCreated') | project User");
+        // The time is compared by itself, so that a scan can be told of it.
+        let filter = found.lines().find(|line| line.contains("filter")).expect("two filters are set");
+        assert!(filter.contains(" >= datetime(2026-01-01") && filter.contains("=~ string(ProcessCreated)"), "{found}");
+        assert!(!filter.contains(" or ") && !filter.contains("isnull"), "{found}");
+    }
 
     #[test]
     fn every_native_table_has_both_functions_and_they_are_kql() {
