@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{asim, config, demo, documents, explain, kql, replay, run, stand_in, terminal};
+use crate::{asim, config, demo, documents, explain, hunt, kql, replay, run, stand_in, terminal};
 
 /// The exit status of a faulty config or command line (`EX_USAGE` of sysexits.h).
-const EXIT_USAGE: u8 = 64;
+pub(crate) const EXIT_USAGE: u8 = 64;
 
 /// Normalises security logs to ASIM at ingest; writes them to an open lake and to Microsoft Sentinel.
 #[derive(Debug, Parser)]
@@ -29,6 +29,11 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Send files, or a raw table of the lake, through the pipeline again.
     Replay(replay::ReplayArgs),
+    /// Query the tables of a lake in KQL.
+    Hunt(hunt::HuntArgs),
+    /// Run queries over files.
+    #[command(subcommand)]
+    Kql(kql::KqlCommand),
     /// Check a config and its mappings; tells every fault at once.
     Check(run::CheckArgs),
     /// Explain what becomes of a record: every column, where it comes from, what it costs.
@@ -66,6 +71,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => or_faults(run::run(args)),
         Command::Demo(args) => or_faults(demo::run(args)),
         Command::Replay(args) => or_faults(replay::run(args)),
+        Command::Hunt(args) => or_faults(hunt::run(args)),
         Command::Check(args) => or_faults(run::check(args)),
         Command::Explain(args) => or_faults(explain::run(args)),
         Command::Asim(command) => or_faults(asim::run(command)),

@@ -1,12 +1,14 @@
 //! `weir kql`: tools for those who write KQL.
 
 mod check;
+mod files;
 mod find;
 mod fmt;
 mod parse;
 mod queries;
 mod reference;
 mod report;
+mod run;
 mod samples;
 
 use std::process::ExitCode;
@@ -26,6 +28,8 @@ pub(crate) enum KqlCommand {
     Test(samples::TestArgs),
     /// Print the reference page, as `docs/kql.md` has it.
     Reference,
+    /// Run a query over files, or over the tables that it makes itself.
+    Run(run::RunArgs),
 }
 
 /// Runs a command.
@@ -36,5 +40,6 @@ pub(crate) fn run(command: KqlCommand) -> anyhow::Result<ExitCode> {
         KqlCommand::Parse(args) => parse::run(&args),
         KqlCommand::Test(args) => samples::run(&args),
         KqlCommand::Reference => reference::print(),
+        KqlCommand::Run(args) => run::run(&args),
     }
 }

@@ -169,7 +169,7 @@ fn forbid(table: &str, column: &str, aliases: &HashMap<&str, HashSet<&str>>) -> 
 }
 
 /// `ASimProcessEventLogs` → `ProcessEvent`.
-fn schema_of(table: &str) -> &str {
+pub(crate) fn schema_of(table: &str) -> &str {
     let name = table.strip_suffix("_CL").unwrap_or(table);
     let name = name.strip_prefix("ASim").unwrap_or(name);
     match name.strip_suffix("Logs").unwrap_or(name) {
@@ -178,6 +178,26 @@ fn schema_of(table: &str) -> &str {
         "UserManagementActivity" => "UserManagement",
         other => other,
     }
+}
+
+/// A field that stands for others.
+pub(crate) struct Alias {
+    pub(crate) name: &'static str,
+    pub(crate) ty: ColumnType,
+    /// The fields that it may stand for, in no order.
+    pub(crate) of: Vec<&'static str>,
+}
+
+/// The fields of a schema that stand for others. `Dvc` is one, though its class is that of a mandatory field.
+pub(crate) fn aliases(schema: &str) -> impl Iterator<Item = Alias> {
+    FIELDS.lines().skip(1).filter_map(move |line| {
+        // No cell of these rows is quoted.
+        let cells: Vec<&str> = line.split(',').collect();
+        let [of, name, class, ty, .., alias_of, _] = cells[..] else { return None };
+        let is_alias = of == schema && (class == "Alias" || name == "Dvc") && !alias_of.is_empty();
+        let ty = ty.parse().ok()?;
+        is_alias.then(|| Alias { name, ty, of: alias_of.split('|').collect() })
+    })
 }
 
 fn aliases_by_schema() -> HashMap<&'static str, HashSet<&'static str>> {

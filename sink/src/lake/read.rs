@@ -10,6 +10,9 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
+use deltalake::DeltaTableError;
+use deltalake::datafusion::catalog::TableProvider;
+use deltalake::delta_datafusion::TableProviderBuilder;
 use deltalake::kernel::Snapshot;
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -17,6 +20,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderB
 use tokio::sync::mpsc;
 
 use weir_contract::datetime::{DAY_US, parse_iso};
+use weir_contract::schema::{Column, ColumnType, TableSchema};
 
 use crate::lake::config::LakeConfig;
 use crate::lake::error::from_delta;
@@ -99,6 +103,40 @@ impl Lake {
         let columns = TableColumns::of_delta(&snapshot.schema(), snapshot.metadata().configuration());
         Ok(Some(LakeTable { name: name.to_owned(), store, version: snapshot.version(), columns, files }))
     }
+
+    /// The newest version of the table called `name`, for DataFusion; `None` if there is no such table. Which files it has
+    /// is read when a query scans it.
+    pub async fn queryable(&self, name: &str) -> Result<Option<QueryableTable>, SinkError> {
+        let store = self.store.table(name);
+        let log = store.log();
+        let url = store.url();
+        if !store.exists().await? {
+            return Ok(None);
+        }
+        let snapshot = Snapshot::try_new(log.as_ref(), None)
+            .await
+            .map_err(|error| from_delta("read the log of", url.as_str(), error))?;
+        let columns = TableColumns::of_delta(&snapshot.schema(), snapshot.metadata().configuration());
+        let columns = columns.iter().map(|column| match column.storage {
+            Storage::Kql(ty) => Column::new(&column.name, ty),
+            Storage::Binary => Column::new(&column.name, ColumnType::String),
+        });
+        let schema = TableSchema { name: name.into(), columns: columns.collect() };
+        let provider = TableProviderBuilder::default().with_log_store(log).with_snapshot(snapshot);
+        let provider = provider.build().await.map_err(|error| {
+            from_delta("read the log of", url.as_str(), DeltaTableError::generic(error.to_string()))
+        })?;
+        Ok(Some(QueryableTable { schema, provider: Arc::new(provider) }))
+    }
+}
+
+/// The newest version of a table, for DataFusion.
+#[derive(Debug, Clone)]
+pub struct QueryableTable {
+    /// Name and columns, without `EventDate`. Bytes, which KQL has not, are texts.
+    pub schema: TableSchema,
+    /// Reads the rows. It skips files by the table's partitions and statistics.
+    pub provider: Arc<dyn TableProvider>,
 }
 
 impl LakeTable {

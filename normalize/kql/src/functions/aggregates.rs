@@ -202,7 +202,7 @@ impl Kind {
     }
 }
 
-fn null(ty: ColumnType) -> Scalar {
+pub(super) fn null(ty: ColumnType) -> Scalar {
     if ty == String { Scalar::String("".into()) } else { Scalar::Null(ty) }
 }
 
@@ -238,7 +238,7 @@ pub(crate) fn compare(a: &Scalar, b: &Scalar) -> Ordering {
     }
 }
 
-fn whole(value: &Scalar) -> Option<i64> {
+pub(super) fn whole(value: &Scalar) -> Option<i64> {
     match value {
         Scalar::Long(value) | Scalar::Timespan(value) | Scalar::Datetime(value) => Some(*value),
         Scalar::Int(value) => Some(i64::from(*value)),

@@ -4,6 +4,7 @@
 //! documentation. The binder converts arguments to the wanted types before it calls a kernel, so kernels meet only
 //! those; it folds calls with constant arguments by running the kernel once. A kernel is total: no value makes it fail.
 
+pub(crate) mod accumulate;
 pub(crate) mod aggregates;
 pub(crate) mod args;
 mod arithmetic;

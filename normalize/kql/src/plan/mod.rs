@@ -156,6 +156,7 @@ pub struct Aggregation {
     pub ty: ColumnType,
 }
 
+pub use crate::functions::accumulate::Accumulators;
 pub use crate::functions::aggregates::Kind as AggregateFunction;
 
 /// An expression over the columns of a plan.
