@@ -74,6 +74,11 @@ impl Report {
         &self.findings
     }
 
+    /// Whether nothing was there to be checked.
+    pub fn is_empty(&self) -> bool {
+        self.checked.is_empty()
+    }
+
     /// Rows that were checked.
     pub fn rows(&self) -> u64 {
         self.checked.iter().map(|(_, _, rows)| rows).sum()

@@ -17,8 +17,10 @@ use weir_contract::schema::{ColumnType, TYPE_KEY};
 
 use crate::check::target::Target;
 
-/// Keys that name a row's table; they are no columns.
-const TABLE_KEYS: [&str; 2] = ["table", "Type"];
+/// The key that names a row's table, and is no column.
+const TABLE_KEY: &str = "table";
+/// The column that names it, too; in the output of a parser, it names the raw table that the row was made of.
+const TYPE_COLUMN: &str = "Type";
 /// Keys that name a row's schema.
 const SCHEMA_KEYS: [&str; 2] = ["EventSchema", "EntitySchema"];
 
@@ -77,26 +79,40 @@ impl Selection {
         chosen.or_else(|| schema.and_then(Target::of_schema)).unwrap_or_else(Target::unknown)
     }
 
+    /// What a row is held against; the name of its table if it is not checked.
+    fn target_of<'a>(&self, row: &'a Map<String, Value>) -> Result<Target, &'a str> {
+        let text = |key: &str| row.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let schema = SCHEMA_KEYS.iter().find_map(|key| text(key));
+        let table = match (text(TABLE_KEY), text(TYPE_COLUMN)) {
+            (Some(table), _) => Some(table),
+            (None, Some(name)) => {
+                let is_of_a_parser = schema.is_some() || self.schema.is_some() || self.default.is_some();
+                (Target::of_table(name).is_some() || !is_of_a_parser).then_some(name)
+            }
+            (None, None) => None,
+        };
+        match table {
+            Some(table) => self.of_table(table).ok_or(table),
+            None => Ok(self.of_rows(schema)),
+        }
+    }
+
     /// Sorts JSON objects, each with its number, by target, and makes columns of them.
     pub fn sort(&self, rows: Vec<(u64, Map<String, Value>)>) -> Sorted {
         let mut sorted = Sorted::default();
         let mut groups: Vec<(Target, Vec<u64>, Vec<Map<String, Value>>)> = Vec::new();
         let mut by_label: HashMap<Arc<str>, usize> = HashMap::new();
         for (number, mut row) in rows {
-            let text = |key: &str| row.get(key).and_then(Value::as_str);
-            let table = TABLE_KEYS.iter().find_map(|key| text(key)).map(str::to_owned);
-            let target = match &table {
-                Some(table) => match self.of_table(table) {
-                    Some(target) => target,
-                    None => {
-                        *sorted.left_out.entry(table.clone()).or_default() += 1;
-                        continue;
-                    }
-                },
-                None => self.of_rows(SCHEMA_KEYS.iter().find_map(|key| text(key))),
+            let target = match self.target_of(&row) {
+                Ok(target) => target,
+                Err(table) => {
+                    *sorted.left_out.entry(table.to_owned()).or_default() += 1;
+                    continue;
+                }
             };
-            if table.is_some() {
-                TABLE_KEYS.iter().for_each(|key| drop(row.remove(*key)));
+            row.remove(TABLE_KEY);
+            if target.is_table() {
+                row.remove(TYPE_COLUMN);
             }
             let at = *by_label.entry(target.label()).or_insert_with(|| {
                 groups.push((target, Vec::new(), Vec::new()));
@@ -120,10 +136,7 @@ impl Selection {
         });
         let mut rows: Vec<_> = rows.collect();
         for (_, row) in &mut rows {
-            let table = TABLE_KEYS.iter().find_map(|key| row.get(*key)?.as_str()).map(|table| self.of_table(table));
-            let schema = SCHEMA_KEYS.iter().find_map(|key| row.get(*key)?.as_str());
-            let target = table.unwrap_or_else(|| Some(self.of_rows(schema)));
-            let Some(target) = target else { continue };
+            let Ok(target) = self.target_of(row) else { continue };
             for (name, value) in row.iter_mut() {
                 if let (Some(ty), Value::String(cell)) = (target.type_of(name), &*value)
                     && let Some(read) = read_cell(ty, cell)
@@ -248,14 +261,19 @@ mod tests {
             json!({"EventSchema": "Dns", "DnsQuery": "b.example"}),
             json!({"EventCount": 1}),
             json!({"table": "DeviceEvents"}),
+            json!({"Type": "DeviceEvents"}),
+            json!({"Type": "DeviceEvents", "EventSchema": "Dns"}),
         ];
         let sorted = sort(&Selection::default(), &rows);
         let found: Vec<_> = sorted.batches.iter().map(|b| (b.target.label().to_string(), b.numbers.clone())).collect();
-        let expected = [("ASimDnsActivityLogs", 1), ("ASimFileEventLogs", 2), ("Dns", 3), ("Common", 4)];
-        assert_eq!(found, expected.map(|(label, number)| (label.to_owned(), vec![number])));
-        assert_eq!(sorted.left_out, BTreeMap::from([("DeviceEvents".to_owned(), 1)]));
+        let expected: [(&str, &[u64]); 4] =
+            [("ASimDnsActivityLogs", &[1]), ("ASimFileEventLogs", &[2]), ("Dns", &[3, 7]), ("Common", &[4])];
+        assert_eq!(found, expected.map(|(label, numbers)| (label.to_owned(), numbers.to_vec())));
+        assert_eq!(sorted.left_out, BTreeMap::from([("DeviceEvents".to_owned(), 2)]));
+        assert!(sorted.batches[2].rows.column_by_name("Type").is_some(), "a parser's output has the column");
+        assert!(sorted.batches[1].rows.column_by_name("Type").is_none(), "a table's row need not name it");
         let only = sort(&Selection::of_schema(Target::of_schema("Dns")), &rows);
-        assert_eq!(only.batches.iter().map(|batch| batch.rows.num_rows()).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(only.batches.iter().map(|batch| batch.rows.num_rows()).collect::<Vec<_>>(), [1, 4]);
     }
 
     #[test]

@@ -105,3 +105,46 @@ impl Sampler {
         Some((start, count))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::StringViewArray;
+    use weir_contract::schema::{Column, ColumnType, TableSchema};
+
+    const TABLE: &str = "ASimProcessEventLogs";
+
+    fn batch(rows: usize) -> RecordBatch {
+        let columns = vec![Column::new("EventResult", ColumnType::String)];
+        let schema = TableSchema { name: TABLE.into(), columns }.arrow();
+        let values: StringViewArray = (0..rows).map(|_| Some("good")).collect();
+        RecordBatch::try_new(schema, vec![Arc::new(values)]).expect("one column")
+    }
+
+    #[test]
+    fn the_share_of_rows_is_checked_and_what_breaks_a_rule_is_counted() {
+        let metrics = CheckMetrics::new(&MetricSet::new());
+        let sampler = Sampler::new(0.01, metrics.clone());
+        let mapping: Arc<str> = "m".into();
+        for _ in 0..200 {
+            sampler.observe(&mapping, TABLE, &batch(1000));
+        }
+        let rows = metrics.rows.with_label_values(&["m"]).get();
+        // One hundredth of 200,000 rows, and the first check.
+        assert!((2000..=2300).contains(&rows), "{rows}");
+        assert_eq!(metrics.findings.with_label_values(&["m", "D7", "error"]).get(), rows);
+        // Absent fields are no findings about values.
+        assert_eq!(metrics.findings.with_label_values(&["m", "S1", "error"]).get(), 0);
+    }
+
+    #[test]
+    fn small_batches_are_checked_whole_until_the_debt_is_paid() {
+        let metrics = CheckMetrics::new(&MetricSet::new());
+        let sampler = Sampler::new(1.0, metrics.clone());
+        let mapping: Arc<str> = "m".into();
+        for _ in 0..100 {
+            sampler.observe(&mapping, TABLE, &batch(3));
+        }
+        assert_eq!(metrics.rows.with_label_values(&["m"]).get(), 300);
+    }
+}

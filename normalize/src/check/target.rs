@@ -68,6 +68,11 @@ impl Target {
         self.schema
     }
 
+    /// Whether the rows are a table's, rather than a parser's or a view's.
+    pub fn is_table(&self) -> bool {
+        self.table.is_some()
+    }
+
     /// What findings call it: the table, or the schema of a view.
     pub fn label(&self) -> Arc<str> {
         self.table.clone().unwrap_or_else(|| self.schema.into())

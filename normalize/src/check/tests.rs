@@ -1,5 +1,7 @@
 //! Every rule is broken once, and reported; and kept once, and not reported.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -524,4 +526,13 @@ fn the_schema_tester_asks_of_every_schema_what_the_notes_say_of_its_definitions(
     }
     let with_hash = check(Mode::Official, "FileEvent", &[one("Hash", "x")]);
     assert!(reports(&with_hash, Rule::S4, "HashType"));
+}
+
+#[test]
+fn the_page_lists_every_rule() {
+    let page = include_str!("../../../docs/asim-check.md");
+    for rule in Rule::ALL {
+        let line = format!("| {} | {} | {} | {} |", rule.id(), rule.name(), rule.severity(), rule.says());
+        assert!(page.contains(&line), "docs/asim-check.md lacks the line\n{line}");
+    }
 }
