@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config, demo, documents, replay, run, stand_in, terminal};
+use crate::{asim, config, demo, documents, replay, run, stand_in, terminal};
 
 /// The exit status of a faulty config or command line (`EX_USAGE` of sysexits.h).
-const EXIT_USAGE: u8 = 64;
+pub(crate) const EXIT_USAGE: u8 = 64;
 
 /// Normalises security logs to ASIM at ingest; writes them to an open lake and to Microsoft Sentinel.
 #[derive(Debug, Parser)]
@@ -31,6 +31,9 @@ pub(crate) enum Command {
     Replay(replay::ReplayArgs),
     /// Check a config and its mappings; tells every fault at once.
     Check(run::CheckArgs),
+    /// Work with the ASIM schemas.
+    #[command(subcommand)]
+    Asim(asim::AsimCommand),
     /// Serve a local stand-in for a Sentinel workspace.
     StandIn(stand_in::StandInArgs),
     /// Print what is known of the config file.
@@ -59,6 +62,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => or_faults(demo::run(args)),
         Command::Replay(args) => or_faults(replay::run(args)),
         Command::Check(args) => or_faults(run::check(args)),
+        Command::Asim(command) => or_faults(asim::run(command)),
         Command::StandIn(args) => stand_in::run(args),
         Command::Config(ConfigCommand::Schema) => documents::print_config_schema(),
         Command::Config(ConfigCommand::Metrics) => documents::print_metrics(),

@@ -73,6 +73,9 @@ pub(crate) struct MappingsConfig {
     pub(crate) directories: Vec<PathBuf>,
     /// What a column means that a mapping names and its raw table lacks (default `error`).
     pub(crate) unknown_columns: UnknownColumns,
+    /// The share of the normalised rows that are held against their ASIM schema, 0 to 1 (default 0.001); 0 checks none.
+    /// What breaks a rule is counted in `weir_asim_findings_total`, and goes on as it is.
+    pub(crate) check_share: f64,
 }
 
 /// What a column means that a mapping names and its raw table lacks.
@@ -145,7 +148,7 @@ pub(crate) struct ShutdownConfig {
 
 impl Default for MappingsConfig {
     fn default() -> Self {
-        Self { builtin: true, directories: Vec::new(), unknown_columns: UnknownColumns::default() }
+        Self { builtin: true, directories: Vec::new(), unknown_columns: UnknownColumns::default(), check_share: 0.001 }
     }
 }
 

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use mimalloc::MiMalloc;
 
+mod asim;
 mod assembly;
 mod cli;
 mod config;

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod asim_check;
 mod bad_input;
 mod config;
 mod deploy;

@@ -1,0 +1,21 @@
+//! `weir asim`: the ASIM schemas and what others have written for them.
+
+pub(crate) mod check;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// What `weir asim` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AsimCommand {
+    /// Hold rows against the ASIM schemas: the official testers' rules, and those that they leave out.
+    Check(check::CheckArgs),
+}
+
+/// Runs a command.
+pub(crate) fn run(command: AsimCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AsimCommand::Check(args) => check::run(args),
+    }
+}
