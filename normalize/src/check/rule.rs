@@ -118,7 +118,7 @@ rules! {
     W4 "conditional-alone" Warning "field is filled in rows where the field that it qualifies is empty";
     W5 "username-form" Error "username has not the form that its type names";
     W6 "user-id-form" Error "user id has not the form that its type names";
-    W7 "device-id-form" Error "device id has not the form that its type names";
+    W7 "device-id-form" Warning "device id has not the form that its type names";
     W8 "domain-form" Warning "domain has not the form that its type names";
     W9 "fqdn-parts" Warning "FQDN is not its hostname, a dot and its domain";
     W10 "url-form" Warning "value is no URL with a scheme and without blanks";
