@@ -10,7 +10,7 @@ use weir_contract::schema::ColumnType;
 
 use crate::check::column::{Column, Values};
 use crate::check::definition::{self, Class, Field, Fields};
-use crate::check::official::{self, absence, empty_rule, expected_shape, logical_rule, shape_rule};
+use crate::check::official::{self, Fits, absence, empty_rule, expected_shape, logical_rule, shape_rule};
 use crate::check::registry;
 use crate::check::relations;
 use crate::check::rule::Rule;
@@ -107,10 +107,10 @@ pub(super) fn check_values(
             continue;
         }
         let field = fields.get(&column.name);
-        if let Some(field) = field.filter(|_| !is_reserved(&column.name)) {
-            if let (Some(rule), Some((count, first))) = (empty_rule(field.class), column.empties()) {
-                tally.rows(rule, &column.name, count, first, origin);
-            }
+        if let Some(field) = field.filter(|_| !is_reserved(&column.name))
+            && let (Some(rule), Some((count, first))) = (empty_rule(field.class), column.empties())
+        {
+            tally.rows(rule, &column.name, count, first, origin);
         }
         match &column.values {
             Values::Text(_) if column.ty == ColumnType::Dynamic => check_dynamic(field, column, rows, origin, tally),
@@ -156,14 +156,14 @@ fn check_dynamic(field: Option<&Field>, column: &Column, rows: usize, origin: &O
 /// The tests of one column's texts, chosen once.
 struct TextChecks {
     list: Option<(Vec<&'static str>, &'static Field)>,
-    tests: Vec<(Rule, fn(&str) -> bool)>,
+    tests: Vec<(Rule, Fits)>,
     may_be_a_word_for_nothing: bool,
     must_be_trim: bool,
 }
 
 impl TextChecks {
     fn of(field: Option<&'static Field>, name: &str) -> Self {
-        let mut tests: Vec<(Rule, fn(&str) -> bool)> = Vec::new();
+        let mut tests: Vec<(Rule, Fits)> = Vec::new();
         let logical = field.map_or("", |field| field.logical);
         let as_the_testers_write = match logical {
             "IPaddress" => "IP Address",

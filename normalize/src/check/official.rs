@@ -184,7 +184,7 @@ pub(super) fn check_levels(rule: Rule, column: &Column, rows: usize, origin: &Or
 }
 
 /// A test that a text passes.
-type Fits = fn(&str) -> bool;
+pub(super) type Fits = fn(&str) -> bool;
 
 /// The rule of a logical type, as the testers spell it, and the test that its values must pass.
 pub(super) fn logical_rule(logical: &str) -> Option<(Rule, Fits)> {

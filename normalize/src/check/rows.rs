@@ -42,6 +42,13 @@ pub struct TypedRows {
     pub numbers: Vec<u64>,
 }
 
+/// The JSON rows of one target.
+struct Group {
+    target: Target,
+    numbers: Vec<u64>,
+    rows: Vec<Map<String, Value>>,
+}
+
 /// Rows as columns, and what was left out.
 #[derive(Debug, Default)]
 pub struct Sorted {
@@ -100,7 +107,7 @@ impl Selection {
     /// Sorts JSON objects, each with its number, by target, and makes columns of them.
     pub fn sort(&self, rows: Vec<(u64, Map<String, Value>)>) -> Sorted {
         let mut sorted = Sorted::default();
-        let mut groups: Vec<(Target, Vec<u64>, Vec<Map<String, Value>>)> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         let mut by_label: HashMap<Arc<str>, usize> = HashMap::new();
         for (number, mut row) in rows {
             let target = match self.target_of(&row) {
@@ -115,15 +122,19 @@ impl Selection {
                 row.remove(TYPE_COLUMN);
             }
             let at = *by_label.entry(target.label()).or_insert_with(|| {
-                groups.push((target, Vec::new(), Vec::new()));
+                groups.push(Group { target, numbers: Vec::new(), rows: Vec::new() });
                 groups.len() - 1
             });
-            groups[at].1.push(number);
-            groups[at].2.push(row);
+            groups[at].numbers.push(number);
+            groups[at].rows.push(row);
         }
         sorted.batches = groups
             .into_iter()
-            .map(|(target, numbers, rows)| TypedRows { rows: columns(&target, &rows), target, numbers })
+            .map(|group| TypedRows {
+                rows: columns(&group.target, &group.rows),
+                target: group.target,
+                numbers: group.numbers,
+            })
             .collect();
         sorted
     }
