@@ -143,8 +143,9 @@ mod tests {
             let target = Target::of_table(&table.schema.name).unwrap_or_else(|| panic!("{}", table.schema.name));
             assert!(target.native().is_some());
         }
-        let mail = Target::of_table("ASimEmailEventLogs_CL").expect("custom");
-        assert_eq!((mail.schema(), mail.native().is_some()), ("EmailEvent", false));
+        assert_eq!(Target::of_table("ASimEmailEventLogs_CL").map(|target| target.schema()), Some("EmailEvent"));
+        let own = Target::of_table("ASimDnsActivityLogs_CL").expect("custom");
+        assert_eq!((own.schema(), own.native().is_some()), ("Dns", false));
         assert!(Target::of_table("DeviceEvents").is_none() && Target::of_table("Firewall_CL").is_none());
         assert_eq!(Target::of_schema("dns").map(|target| target.schema()), Some("Dns"));
     }
