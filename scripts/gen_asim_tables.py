@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Writes the ASIM tables that the normalizer reads: normalize/data/asim_{tables,custom_tables,fields}.csv.
+"""Writes the ASIM tables that the normalizer reads: normalize/data/asim_{tables,custom_tables,fields,tester}.csv.
 
 Usage: python3 scripts/gen_asim_tables.py SHARED_DIR
 
-SHARED_DIR holds the collected facts; two of its files are read:
+SHARED_DIR holds the collected facts; three of its files are read:
 
-  asim/tables.csv   table,column,type          columns of the 13 native Log Analytics tables
-  asim/fields.csv   one row per schema, field  class, types, allowed values, alias and condition
+  asim/tables.csv         table,column,type          columns of the 13 native Log Analytics tables
+  asim/fields.csv         one row per schema, field  class, types, allowed values, alias and condition
+  asim/tester-fields.csv  one row per schema, field  the same, as the official testers define it
 
-asim_tables.csv keeps every row. asim_custom_tables.csv has a table of the same shape for each schema without a native
-one: its columns are the schema's fields. asim_fields.csv keeps the columns that code and tests use and leaves out the
-remarks.
-All keep the order of their source, so the same facts always give the same bytes. The script stops with a message
+asim_tables.csv and asim_tester.csv keep every row. asim_custom_tables.csv has a table of the same shape for each schema
+without a native one: its columns are the schema's fields. asim_fields.csv keeps the columns that code and tests use and
+leaves out the remarks. All keep the order of their source, so the same facts always give the same bytes. The script stops with a message
 when a fact contradicts itself (a column twice, a type that KQL does not have), because the normalizer would refuse
 mappings for a reason that no one could see in them.
 """
@@ -25,6 +25,11 @@ TABLE_COLUMNS = ["table", "column", "type"]
 FIELD_COLUMNS = ["schema", "field", "class", "kql_type", "logical_type", "allowed_values", "alias_of", "conditional_on"]
 # Schemas without a native table, and the custom table that stands in for it.
 CUSTOM_TABLES = {"EmailEvent": "ASimEmailEventLogs_CL"}
+TESTER_COLUMNS = [
+    "schema", "field", "class", "kql_type", "logical_type", "list_of_values", "aliased", "dynamic_type",
+    "array_values_type",
+]
+CLASSES = {"Mandatory", "Recommended", "Optional", "Conditional", "Alias"}
 OUT_DIR = Path(__file__).resolve().parent.parent / "normalize" / "data"
 
 
@@ -38,10 +43,15 @@ def main() -> None:
     fields = read(asim / "fields.csv", FIELD_COLUMNS)
     # A schema may name one field twice (AssetEntity.AssetPath does): both rows are kept, readers take the first.
     refuse_unknown_types("fields.csv", fields, "kql_type")
+    tester = read(asim / "tester-fields.csv", TESTER_COLUMNS)
+    # The testers write one type as `double`, and compare it as text: it stays as it is.
+    refuse_unknown_types("tester-fields.csv", tester, "kql_type", KQL_TYPES | {"double"})
+    refuse_unknown_classes("tester-fields.csv", tester)
     OUT_DIR.mkdir(parents=True, exist_ok=True)
     write(OUT_DIR / "asim_tables.csv", TABLE_COLUMNS, tables)
     write(OUT_DIR / "asim_custom_tables.csv", TABLE_COLUMNS, custom_tables(fields))
     write(OUT_DIR / "asim_fields.csv", FIELD_COLUMNS, fields)
+    write(OUT_DIR / "asim_tester.csv", TESTER_COLUMNS, tester)
 
 
 def custom_tables(fields: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -78,10 +88,18 @@ def refuse_duplicates(name: str, rows: list[dict[str, str]], keys: tuple[str, ..
         seen.add(key)
 
 
-def refuse_unknown_types(name: str, rows: list[dict[str, str]], column: str) -> None:
+def refuse_unknown_types(
+    name: str, rows: list[dict[str, str]], column: str, known: set[str] | frozenset[str] = frozenset(KQL_TYPES)
+) -> None:
     for row in rows:
-        if row[column] not in KQL_TYPES:
+        if row[column] not in known:
             sys.exit(f"{name}: `{row[column]}` is not a KQL type, in {row}")
+
+
+def refuse_unknown_classes(name: str, rows: list[dict[str, str]]) -> None:
+    for row in rows:
+        if row["class"] not in CLASSES:
+            sys.exit(f"{name}: `{row['class']}` is not a class, in {row}")
 
 
 def write(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:

@@ -1,5 +1,6 @@
-//! `weir asim`: ASIM content.
+//! `weir asim`: the ASIM schemas and what others have written for them.
 
+mod check;
 mod import;
 
 use std::process::ExitCode;
@@ -11,11 +12,14 @@ use clap::Subcommand;
 pub(crate) enum AsimCommand {
     /// Make mappings of ASIM parsers, KQL queries and data collection rules.
     Import(import::ImportArgs),
+    /// Hold rows against the ASIM schemas: the official testers' rules, and those that they leave out.
+    Check(check::CheckArgs),
 }
 
 /// Runs a command.
 pub(crate) fn run(command: AsimCommand) -> anyhow::Result<ExitCode> {
     match command {
         AsimCommand::Import(args) => import::run(&args),
+        AsimCommand::Check(args) => check::run(args),
     }
 }

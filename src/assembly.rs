@@ -131,7 +131,8 @@ pub(crate) fn assemble(config: &Config, once: bool) -> anyhow::Result<Assembly> 
             sources.push(Box::new(source.read_to_end(once)));
         }
     }
-    let normalizer = Normalizer::new(library, declared.normalize.clone(), budget.clone());
+    let normalizer =
+        Normalizer::new(library, declared.normalize.clone(), budget.clone()).checking(config.mappings.check_share);
     let stages = Stages {
         decoder: Decoder::new(raw_tables, declared.ingest.clone()),
         normalizer,

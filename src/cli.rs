@@ -31,14 +31,11 @@ pub(crate) enum Command {
     Replay(replay::ReplayArgs),
     /// Query the tables of a lake in KQL.
     Hunt(hunt::HuntArgs),
-    /// Run queries over files.
-    #[command(subcommand)]
-    Kql(kql::KqlCommand),
     /// Check a config and its mappings; tells every fault at once.
     Check(run::CheckArgs),
     /// Explain what becomes of a record: every column, where it comes from, what it costs.
     Explain(explain::ExplainArgs),
-    /// Work with ASIM content: import parsers and transformations as mappings.
+    /// Work with ASIM content: import parsers and transformations as mappings, check rows against the schemas.
     #[command(subcommand)]
     Asim(asim::AsimCommand),
     /// Serve a local stand-in for a Sentinel workspace.

@@ -81,6 +81,9 @@ pub(crate) struct MappingsConfig {
     /// Watchlists that mappings may read with `_GetWatchlist('alias')`: alias to CSV file, whose first line names the
     /// columns; relative to this file.
     pub(crate) watchlists: BTreeMap<String, PathBuf>,
+    /// The share of the normalised rows that are held against their ASIM schema, 0 to 1 (default 0.001); 0 checks none.
+    /// What breaks a rule is counted in `weir_asim_findings_total`, and goes on as it is.
+    pub(crate) check_share: f64,
 }
 
 /// What a column means that a mapping names and its raw table lacks.
@@ -159,6 +162,7 @@ impl Default for MappingsConfig {
             unknown_columns: UnknownColumns::default(),
             functions: Vec::new(),
             watchlists: BTreeMap::new(),
+            check_share: 0.001,
         }
     }
 }

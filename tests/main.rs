@@ -4,6 +4,7 @@
 
 mod support;
 
+mod asim_check;
 mod asim_import;
 mod bad_input;
 mod config;

@@ -149,10 +149,9 @@ static ASIM_TABLES: LazyLock<HashMap<&'static str, AsimTable>> = LazyLock::new(|
 });
 
 fn forbid(table: &str, column: &str, aliases: &HashMap<&str, HashSet<&str>>) -> Option<Forbidden> {
-    let reserved = column.ends_with("EntityKey") || column.ends_with("AdditionalIds") || column == "AdditionalEntities";
     if WORKSPACE_COLUMNS.contains(&column) {
         Some(Forbidden::Workspace)
-    } else if reserved {
+    } else if is_reserved(column) {
         Some(Forbidden::Reserved)
     } else if aliases.get(schema_of(table)).is_some_and(|names| names.contains(column)) {
         // These tables store some of their schema's aliases as columns of their own.
@@ -166,6 +165,11 @@ fn forbid(table: &str, column: &str, aliases: &HashMap<&str, HashSet<&str>>) -> 
     } else {
         None
     }
+}
+
+/// Whether a field is one of the entity-correlation fields that are reserved for Microsoft.
+pub(crate) fn is_reserved(field: &str) -> bool {
+    field.ends_with("EntityKey") || field.ends_with("AdditionalIds") || field == "AdditionalEntities"
 }
 
 /// `ASimProcessEventLogs` → `ProcessEvent`.

@@ -3,6 +3,8 @@
 use prometheus::{HistogramVec, IntCounterVec};
 use weir_contract::metrics::MetricSet;
 
+use crate::check::sample::CheckMetrics;
+
 /// The normalizer's metrics. Cloning shares them.
 #[derive(Debug, Clone)]
 pub struct NormalizeMetrics {
@@ -12,6 +14,7 @@ pub struct NormalizeMetrics {
     pub(crate) passed_through: IntCounterVec,
     pub(crate) failures: IntCounterVec,
     pub(crate) seconds: HistogramVec,
+    pub(crate) check: CheckMetrics,
 }
 
 impl NormalizeMetrics {
@@ -44,6 +47,7 @@ impl NormalizeMetrics {
                 &["mapping"],
             ),
             seconds: set.seconds("weir_normalize_seconds", "Time to normalise one batch of one raw table.", &["table"]),
+            check: CheckMetrics::new(set),
         }
     }
 }

@@ -15,6 +15,7 @@ use weir_contract::batch::{Batch, RowKind};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
 use weir_kql::EvalError;
 
+use crate::check::sample::Sampler;
 use crate::library::{CompiledMapping, Library};
 use crate::metrics::NormalizeMetrics;
 
@@ -24,6 +25,7 @@ pub struct Normalizer {
     library: Library,
     metrics: NormalizeMetrics,
     budget: MemoryBudget,
+    sampler: Option<Sampler>,
 }
 
 /// What became of one raw batch.
@@ -53,7 +55,14 @@ pub struct Outcome {
 impl Normalizer {
     /// A normalizer that runs `library`.
     pub fn new(library: Library, metrics: NormalizeMetrics, budget: MemoryBudget) -> Self {
-        Self { library, metrics, budget }
+        Self { library, metrics, budget, sampler: None }
+    }
+
+    /// The same, holding `share` (0 to 1) of the rows that mappings make against their schema. What breaks a rule is
+    /// counted, and goes on as it is. 0 checks nothing.
+    pub fn checking(mut self, share: f64) -> Self {
+        self.sampler = (share > 0.0).then(|| Sampler::new(share, self.metrics.check.clone()));
+        self
     }
 
     /// The mappings in force.
@@ -104,6 +113,9 @@ impl Normalizer {
                 rows_out: made.num_rows() as u64,
             });
             if made.num_rows() > 0 {
+                if let Some(sampler) = &self.sampler {
+                    sampler.observe(&mapping.mapping.name, &mapping.mapping.target_table, &made);
+                }
                 let target = Arc::clone(&mapping.mapping.target_table);
                 out.batches.push(self.derive(&batch, target, RowKind::Normalized, made, batch.ack.split()));
             }

@@ -34,6 +34,10 @@ pub(super) fn faults(config: &Config, document: &Document, base: &Path) -> Vec<F
             found.add(&pointer_to("/mappings/watchlists", alias), message);
         }
     }
+    let share = config.mappings.check_share;
+    if !(0.0..=1.0).contains(&share) {
+        found.add("/mappings/check_share", format!("is {share}; write a share from 0 to 1, such as 0.001"));
+    }
     if config.lake.is_none() && config.sentinel.is_none() {
         found.add("", "no sink is configured; add `lake:` or `sentinel:`".to_owned());
     }
@@ -196,7 +200,7 @@ mod tests {
              paths: [x]\n      chunk_size: 1B\n      table: ../x\nlake:\n  url: x\n  compression_level: 40\n  \
              flush_interval: 0s\n  retry:\n    max_attempts: 0\nsentinel:\n  endpoint: https://x.ingest.monitor.azure.com\n  \
              concurrency: 0\n  rules: []\n  credential:\n    client_secret:\n      tenant_id: \"a b\"\n      client_id: c\n      \
-             secret: {env: \"not-a-name\"}\nmappings: {directories: [nowhere]}\n",
+             secret: {env: \"not-a-name\"}\nmappings: {directories: [nowhere], check_share: 2}\n",
         );
         for expected in [
             "weir.yaml:3: `sources[0].kafka.group`: is missing",
@@ -213,10 +217,11 @@ mod tests {
             "weir.yaml:26: `sentinel.credential.client_secret.tenant_id`: ",
             "weir.yaml:28: `sentinel.credential.client_secret.secret.env`: no name of an environment variable",
             "weir.yaml:29: `mappings.directories[0]`: `nowhere` is no folder",
+            "weir.yaml:29: `mappings.check_share`: is 2; write a share from 0 to 1",
         ] {
             assert!(told.contains(expected), "{expected}\nis not in\n{told}");
         }
-        assert_eq!(told.lines().count(), 14, "{told}");
+        assert_eq!(told.lines().count(), 15, "{told}");
         assert!(!told.contains("not-a-name"));
     }
 }
