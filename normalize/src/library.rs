@@ -140,7 +140,7 @@ impl Library {
                 ));
                 continue;
             };
-            match compile_one(mapping, &schema, mode, catalog, &schema_of) {
+            match compile_one(mapping, &schema, mode, catalog, schema_of) {
                 Ok((compiled, more)) => {
                     warnings.extend(more);
                     by_table.entry(Arc::clone(&compiled.mapping.source_table)).or_default().push(compiled);
