@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use arrow::array::RecordBatch;
-use arrow::compute::filter_record_batch;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -313,15 +312,15 @@ fn output_row(mapping: &CompiledMapping, values: &Map<String, Value>, raw: &Map<
     });
     let columns = columns.collect();
     let packed = match values.get(BAG) {
-        Some(Value::Object(members)) => members
-            .iter()
-            .map(|(key, value)| Packed { column: BAG, key: key.clone(), value: value.clone() })
-            .collect(),
+        Some(Value::Object(members)) => {
+            members.iter().map(|(key, value)| Packed { column: BAG, key: key.clone(), value: value.clone() }).collect()
+        }
         _ => Vec::new(),
     };
     let prices = Prices::embedded();
     let tiers = [Tier::Analytics, Tier::Basic, Tier::Lake];
-    let price = |tier: Tier| (tier.name(), size as f64 * 1e6 / billing::prices::BYTES_PER_GB * prices.dollars_per_gb(tier));
+    let price =
+        |tier: Tier| (tier.name(), size as f64 * 1e6 / billing::prices::BYTES_PER_GB * prices.dollars_per_gb(tier));
     Row {
         columns,
         packed,
@@ -349,7 +348,8 @@ fn source_value(raw: &Map<String, Value>, source: &str) -> Value {
             let array = inside.as_array();
             value = index.parse::<i64>().ok().and_then(|index| {
                 let array = array?;
-                let index = if index < 0 { array.len().checked_sub(index.unsigned_abs() as usize)? } else { index as usize };
+                let index =
+                    if index < 0 { array.len().checked_sub(index.unsigned_abs() as usize)? } else { index as usize };
                 array.get(index)
             });
             path = rest;

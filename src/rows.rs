@@ -71,7 +71,7 @@ async fn write(answer: Answer, format: RowsFormat, width: Option<usize>, out: &m
             }
         }
         RowsFormat::Table => {
-            let mut layout = None;
+            let mut layout: Option<Vec<ColumnLayout>> = None;
             let mut measured: Vec<Vec<String>> = Vec::new();
             let mut count = 0;
             while let Some(batch) = rows.try_next().await? {
