@@ -169,13 +169,14 @@ const BAG: &str = "AdditionalFields";
 
 /// Explains the records of a file.
 pub(crate) fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
-    let raw_tables = Arc::new(RawTables::builtin());
+    let raw_tables = RawTables::builtin();
     let mut mappings = match &args.config {
         Some(path) => config::load(path)?.mappings,
         None => MappingsConfig::default(),
     };
     mappings.directories.extend(args.mappings.iter().cloned());
     let library = load_library(&mappings, &raw_tables)?;
+    let raw_tables = Arc::new(raw_tables.with_declared(library.declared_tables()));
     let text = read(&args.file)?;
     let explanation = explain(text, &args, raw_tables, &library)?;
     match args.format {

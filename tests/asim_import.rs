@@ -58,7 +58,7 @@ async fn an_imported_parser_is_checked_and_run() {
     let (code, told) = import(&place, &["--schema", &schema_of(&place)]);
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("vimNetworkSessionExample: ExampleGw_CL → ASimNetworkSessionLogs, written to"), "{told}");
-    assert!(told.contains("gateway.yaml:18:66") && told.contains("unknown column `Nothing`"), "{told}");
+    assert!(told.contains("gateway.yaml:18:83") && told.contains("unknown column `Nothing`"), "{told}");
     assert!(told.contains("column `Src` is an alias"), "{told}");
 
     let config = place.path("weir.yaml").display().to_string();

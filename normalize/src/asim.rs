@@ -236,7 +236,8 @@ mod tests {
     fn every_schema_with_a_table_is_found_by_its_name() {
         assert_eq!(table_of_schema("Dns"), Some("ASimDnsActivityLogs"));
         assert_eq!(table_of_schema("Authentication"), Some("ASimAuthenticationEventLogs"));
-        assert_eq!(table_of_schema("EmailEvent"), None);
+        assert_eq!(table_of_schema("EmailEvent"), Some("ASimEmailEventLogs_CL"));
+        assert_eq!(table_of_schema("Nothing"), None);
         assert!(mandatory_fields("ASimDnsActivityLogs").any(|field| field == "DnsQuery" || field == "EventResult"));
     }
 

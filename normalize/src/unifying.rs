@@ -145,7 +145,8 @@ mod tests {
 
     use arrow::array::RecordBatch;
     use weir_kql::Catalog;
-    use weir_kql::plan::{Host, Plan, compile_plan};
+    use weir_kql::compile_plan;
+    use weir_kql::plan::{Host, Plan};
 
     /// The native tables, without rows.
     struct Tables;

@@ -23,7 +23,7 @@ use weir_normalize::library::{self, Library};
 use weir_normalize::mapping::Mapping;
 use weir_normalize::metrics::NormalizeMetrics;
 use weir_normalize::normalizer::Normalizer;
-use weir_normalize::samples;
+use weir_normalize::samples::{self, json_rows as rows};
 
 #[path = "families/action_types.rs"]
 mod action_types;

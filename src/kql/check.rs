@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 use weir_contract::schema::{Column, TableSchema};
-use weir_kql::{Catalog, Diagnostic, Mode, plan};
+use weir_kql::{Catalog, Diagnostic, Mode};
 use weir_normalize::library;
 use weir_normalize::mapping::Mapping;
 
@@ -233,7 +233,7 @@ impl Checker<'_> {
 
     fn hunting(&mut self, file: &QueryFile, query: &Query) {
         let now = chrono::Utc::now().timestamp_micros();
-        match plan::compile_plan(&query.text, &self.tables, &self.catalog, now) {
+        match weir_kql::compile_plan(&query.text, &self.tables, &self.catalog, now) {
             Ok(bound) => {
                 self.tell(file, query, &bound.warnings);
                 let columns = bound.output.iter().map(|(column, name)| Column { name: name.clone(), ty: column.ty });

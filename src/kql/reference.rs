@@ -28,6 +28,13 @@ fn page() -> String {
     let aggregates = weir_kql::aggregates();
     heading(&mut page, "Aggregates", "In `summarize`. At ingest over the array of one row or a constant table.");
     table(&mut page, aggregates.iter().map(|aggregate| (aggregate.name, aggregate.doc)));
+    let windows = weir_kql::window_functions();
+    heading(
+        &mut page,
+        "Window functions",
+        "In `extend` and `serialize`, over the rows in their order: when hunting, and over constant tables.",
+    );
+    table(&mut page, windows.iter().map(|function| (function.name, function.doc)));
     let aliases: Vec<String> = weir_kql::aliases().map(|(alias, name)| format!("`{alias}` is `{name}`")).collect();
     heading(&mut page, "Other names", "Names of the same functions, for queries that use them.");
     let _ = writeln!(page, "{}.\n", aliases.join(", "));

@@ -31,7 +31,8 @@ mod syntax;
 mod text;
 
 pub use binder::{
-    BoundFunction, Mode, compile, compile_filter, compile_filter_with, compile_function, compile_with, window_functions,
+    BoundFunction, Mode, compile, compile_filter, compile_filter_with, compile_function, compile_plan, compile_with,
+    window_functions,
 };
 pub use catalog::Catalog;
 pub use dcr::dcr_strict;

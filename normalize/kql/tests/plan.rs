@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use weir_contract::schema::{Column, ColumnType, TableSchema};
 use weir_kql::Catalog;
-use weir_kql::plan::{Host, Plan, compile_plan};
+use weir_kql::compile_plan;
+use weir_kql::plan::{Host, Plan};
 
 /// Tables without rows.
 struct Tables;

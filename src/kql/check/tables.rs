@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use weir_contract::schema::TableSchema;
 use weir_ingest::schema::RawTables;
-use weir_kql::plan::{self, Host, Plan};
+use weir_kql::plan::{Host, Plan};
 use weir_kql::{Catalog, Diagnostic};
 use weir_normalize::asim;
 
@@ -99,7 +99,7 @@ impl Tables {
             return Reads::Table(given.clone());
         }
         self.named.borrow_mut().clear();
-        let bound = plan::compile_plan(query, self, &Catalog::default(), 0);
+        let bound = weir_kql::compile_plan(query, self, &Catalog::default(), 0);
         let named = self.named.take();
         match (named.as_slice(), bound) {
             ([table], _) => Reads::Table(table.clone()),

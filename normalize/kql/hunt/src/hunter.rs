@@ -19,7 +19,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 use weir_contract::schema::{Column, TableSchema};
-use weir_kql::plan::{BoundQuery, Host, Plan, PlanColumn, compile_plan};
+use weir_kql::compile_plan;
+use weir_kql::plan::{BoundQuery, Host, Plan, PlanColumn};
 use weir_kql::{Catalog, Diagnostic};
 
 use crate::error::HuntError;

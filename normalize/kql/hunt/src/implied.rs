@@ -49,6 +49,9 @@ impl Condition {
         match (kernel.name(), args.as_slice()) {
             ("and", args) => Self::all(args.iter().filter_map(Self::of).collect()),
             ("or", args) => Some(Self::Any(args.iter().map(Self::of).collect::<Option<_>>()?)),
+            // A string is never null.
+            ("isnotnull", [column]) if column.ty() == ColumnType::String => None,
+            ("isnull", [column]) if column.ty() == ColumnType::String => Some(Self::Any(Vec::new())),
             ("isnotnull" | "isnotempty", [column]) => Some(Self::Column(id_of(column)?, Test::NotEmpty)),
             ("isnull" | "isempty", [column]) => Some(Self::Column(id_of(column)?, Test::Empty)),
             ("in", [column, list @ ..]) => Self::membership(column, list),
@@ -239,7 +242,7 @@ fn is_empty(value: &ScalarValue) -> bool {
 }
 
 /// The column that an expression is, also behind a widening of `int` to `long`.
-fn id_of(expr: &Expr) -> Option<Arc<str>> {
+pub(crate) fn id_of(expr: &Expr) -> Option<Arc<str>> {
     match expr {
         Expr::Column(column) => Some(Arc::clone(&column.id)),
         Expr::Call(kernel, args) if kernel.name() == "tolong" => match args.as_slice() {

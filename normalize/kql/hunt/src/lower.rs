@@ -19,7 +19,7 @@ use weir_kql::Program;
 use weir_kql::plan::{AggregateFunction, Aggregation, Expr, JoinType, Plan, PlanColumn, SortKey};
 
 use crate::aggregate;
-use crate::implied::{Condition, StoredColumn, exact};
+use crate::implied::{self, Condition, StoredColumn, exact};
 use crate::map::Map;
 use crate::order::Ordered;
 use crate::scalar::{self, Reading, without_nulls};
@@ -59,9 +59,8 @@ impl<'a> Lowering<'a> {
                 Ok(LogicalPlan::Filter(Filter::try_new(predicate(condition)?, Arc::new(input))?))
             }
             Plan::Project { input, columns } => {
-                let below = renamed(conditions, |id| match columns.iter().find(|(column, _)| *column.id == *id)? {
-                    (_, Expr::Column(source)) => Some(Arc::clone(&source.id)),
-                    _ => None,
+                let below = renamed(conditions, |id| {
+                    columns.iter().find(|(column, _)| *column.id == *id).and_then(|(_, value)| implied::id_of(value))
                 });
                 let input = self.plan(input, &below)?;
                 let columns: Result<Vec<Native>> =

@@ -258,7 +258,7 @@ mod tests {
             order_key(value, &mut key);
             key
         };
-        let sorted = ["-2e3", "-1", "0", "0.5", "10", "\"a\"", "\"a\\\"\"", "\"b\"", "[1]"];
+        let sorted = ["-2e3", "-1", "0", "0.5", "10", "[1]", "\"a\"", "\"a\\\"\"", "\"b\""];
         assert!(sorted.windows(2).all(|pair| key(pair[0]) < key(pair[1])));
     }
 

@@ -82,6 +82,10 @@ impl Binder<'_> {
         for arg in args {
             nodes.push(self.expr(&arg.value, context)?);
         }
+        // The older `replace(pattern, rewrite, text)` has its text last.
+        if name.text == "replace" && nodes.len() == 3 {
+            nodes.rotate_right(1);
+        }
         self.call_function(function, &name.text, nodes, args, span)
     }
 
@@ -166,9 +170,9 @@ impl Binder<'_> {
     fn strict(&self, function: &str, nodes: &[NodeId], name: &str, args: &[Arg], span: &Span) -> Bound<()> {
         let at = |place: usize| args.get(place).map_or(span, |arg| &arg.value.span).clone();
         let constant = match function {
-            "extract" | "extract_all" | "trim" | "trim_start" | "trim_end" | "replace_regex" | "datetime_part"
-            | "datetime_add" | "datetime_diff" => Some(0),
-            "format_datetime" | "format_timespan" => Some(1),
+            "extract" | "extract_all" | "trim" | "trim_start" | "trim_end" | "datetime_part" | "datetime_add"
+            | "datetime_diff" => Some(0),
+            "format_datetime" | "format_timespan" | "replace_regex" => Some(1),
             _ => None,
         };
         if let Some(place) =

@@ -18,6 +18,8 @@ use crate::program::graph::{Domain, NodeId};
 use crate::scalar::Scalar;
 use crate::syntax::ast::{Arg, Assignment, Expr, ExprKind, Let, LetValue, Name, Param, ParamType, Statement, Union};
 
+/// Most branches of a union: each row of one table may come out once per branch.
+const MAX_BRANCHES: u64 = 2_000;
 /// Most rows of a `range` at compile time.
 const MAX_RANGE_ROWS: i64 = 100_000;
 
@@ -108,6 +110,12 @@ impl Binder<'_> {
                 }
                 if context.relation.is_some() {
                     return Ok(Item::Scalar(self.expr(expr, context)?));
+                }
+                // A stored function that needs no argument may be called by its bare name.
+                if functions::find(name).is_none()
+                    && let Some(definition) = self.stored(name)
+                {
+                    return self.expand_stored(&definition, None, &[], &expr.span, context);
                 }
                 Err(self.unknown_table(name, &expr.span, context.scope))
             }
@@ -367,6 +375,11 @@ impl Binder<'_> {
         if branches.iter().any(|branch| !self.graph.is_absent(branch.domain)) {
             branches.retain(|branch| !self.graph.is_absent(branch.domain));
         }
+        let copies: u64 = branches.iter().map(|branch| self.graph.copies(branch.domain)).sum();
+        if copies > MAX_BRANCHES {
+            return Err(Diagnostic::error(span.clone(), format!("the union has {copies} branches"))
+                .with_help(format!("at most {MAX_BRANCHES} are run, those of unions in unions counted")));
+        }
         Ok(self.united(&branches, union.inner))
     }
 
@@ -379,8 +392,9 @@ impl Binder<'_> {
         for branch in branches {
             for column in &branch.columns {
                 let key = (Arc::clone(&column.name), self.graph.ty(column.node));
-                let everywhere = branches.iter().all(|branch| branch.column(&column.name).is_some());
-                if wanted.contains(&key) || (!everywhere && inner) {
+                if wanted.contains(&key)
+                    || (inner && !branches.iter().all(|branch| branch.column(&column.name).is_some()))
+                {
                     continue;
                 }
                 // Columns of one name stand together.

@@ -49,6 +49,10 @@ impl<'a, 'b> Reader<'a, 'b> {
             Real => args.real(0).get(row)?.to_le_bytes(),
             Int => return Some(xxh64(&args.int(0).get(row)?.to_le_bytes()).cast_signed()),
             Bool => return Some(xxh64(&[u8::from(args.bool(0).get(row)?)]).cast_signed()),
+            // A null text is the empty one.
+            weir_contract::schema::ColumnType::String => {
+                return Some(xxh64(args.text(0).get(row).as_bytes()).cast_signed());
+            }
             _ => return Some(xxh64(args.text(0).opt(row)?.as_bytes()).cast_signed()),
         };
         Some(xxh64(&bytes).cast_signed())

@@ -1,6 +1,6 @@
 //! The bound form of a query over stored tables: a tree of relational operators, for an engine that joins and sorts.
 //!
-//! [`compile_plan`] binds a query with the same binder that makes ingest programs, with every operator allowed, and
+//! [`crate::compile_plan`] binds a query with the same binder that makes ingest programs, with every operator allowed, and
 //! lowers the bound graph to [`Plan`]. Columns are known by ids, so names never clash; expressions are calls of the
 //! same [`Kernel`]s that run at ingest, so a rule gives the same answer in both places.
 
@@ -14,7 +14,6 @@ use arrow::array::{ArrayRef, RecordBatch};
 use weir_contract::schema::{ColumnType, TableSchema};
 
 pub use self::kernel::{Kernel, Operand};
-pub use crate::binder::compile_plan;
 use crate::program::Program;
 pub use crate::program::join::JoinType;
 

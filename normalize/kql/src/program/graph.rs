@@ -101,6 +101,8 @@ enum Key {
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) domains: Vec<Domain>,
+    /// Per domain: how often a row of a source may come out of it, as unions in unions multiply.
+    copies: Vec<u64>,
     interned: AHashMap<Key, NodeId>,
     /// Domains of raw tables that have no rows here, and what follows from them alone.
     absent: Vec<DomainId>,
@@ -116,6 +118,7 @@ impl Graph {
         Self {
             nodes: Vec::new(),
             domains: vec![Domain::Input],
+            copies: vec![1],
             interned: AHashMap::new(),
             absent: Vec::new(),
             now: None,
@@ -137,12 +140,21 @@ impl Graph {
         if let Some(known) = self.domains.iter().position(|other| *other == domain) {
             return known;
         }
+        let copies = match &domain {
+            Domain::Union(branches) => {
+                branches.iter().fold(0, |sum: u64, branch| sum.saturating_add(self.copies(*branch)))
+            }
+            Domain::Selected(selection) => self.nodes[*selection].domain.map_or(1, |source| self.copies(source)),
+            _ => 1,
+        };
+        self.copies.push(copies);
         self.domains.push(domain);
         self.domains.len() - 1
     }
 
     /// A domain without rows that is no constant table: that of a raw table which another program reads.
     pub(crate) fn absent_domain(&mut self) -> DomainId {
+        self.copies.push(1);
         self.domains.push(Domain::Rows(0));
         self.absent.push(self.domains.len() - 1);
         self.domains.len() - 1
@@ -173,6 +185,11 @@ impl Graph {
     pub(crate) fn push(&mut self, op: Op, args: Vec<NodeId>, ty: ColumnType, domain: Option<DomainId>) -> NodeId {
         self.nodes.push(Node { op, args, ty, domain });
         self.nodes.len() - 1
+    }
+
+    /// How often a row of a source may come out of a domain.
+    pub(crate) fn copies(&self, domain: DomainId) -> u64 {
+        self.copies[domain]
     }
 
     fn intern(&mut self, key: Key, build: impl FnOnce() -> (Op, Vec<NodeId>, ColumnType, Option<DomainId>)) -> NodeId {

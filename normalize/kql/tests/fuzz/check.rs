@@ -7,7 +7,8 @@ use arrow::array::{
     StringViewArray, TimestampMicrosecondArray,
 };
 use weir_contract::schema::TableSchema;
-use weir_kql::plan::{Host, Plan, compile_plan};
+use weir_kql::compile_plan;
+use weir_kql::plan::{Host, Plan};
 use weir_kql::{Catalog, Diagnostic, Mode, compile, compile_filter, dcr_strict, format};
 
 use super::mutator::generator::table;

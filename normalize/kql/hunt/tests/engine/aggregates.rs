@@ -81,7 +81,8 @@ const CALLS: &[&str] = &[
 fn rows() -> impl Strategy<Value = RecordBatch> {
     let text = prop_oneof![Just(None), Just(Some(String::new())), "[abÄ]{1,2}".prop_map(Some)];
     let real = prop_oneof![Just(None), (-8_i32..8).prop_map(|n| Some(f64::from(n) / 4.0))];
-    let long = prop_oneof![Just(None), (-9_i64..9).prop_map(Some), Just(Some(i64::MAX)), Just(Some(-i64::MAX))];
+    // Means of larger numbers depend on the order in which they are added.
+    let long = prop_oneof![Just(None), (-9_i64..9).prop_map(Some), Just(Some(1 << 20)), Just(Some(-(1 << 20)))];
     let time = prop_oneof![Just(None), (0_i64..9).prop_map(|n| Some(n * 3_600_000_000))];
     let json = prop::sample::select(vec![
         None,
@@ -89,7 +90,8 @@ fn rows() -> impl Strategy<Value = RecordBatch> {
         Some("\"x\""),
         Some("[1,2]"),
         Some("{\"a\":1}"),
-        Some("{\"a\":2,\"b\":[]}"),
+        // Members of one name would make the bag depend on the order of rows.
+        Some("{\"c\":2,\"b\":[]}"),
     ]);
     let row = (prop::option::of(0_i64..3), text, real, long, prop::option::of(any::<bool>()), time, json);
     prop::collection::vec(row, 0..40).prop_map(|rows| {
@@ -161,10 +163,16 @@ fn unordered(cell: &str) -> String {
     }
 }
 
+/// The order of a bag's members is that of the rows.
+fn is_same_bag(a: &str, b: &str) -> bool {
+    let bag = |text| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).ok();
+    bag(a).is_some_and(|a| bag(b).is_some_and(|b| a == b))
+}
+
 fn same(a: &str, b: &str) -> bool {
     match (a.parse::<f64>(), b.parse::<f64>()) {
         (Ok(a), Ok(b)) => a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-9 * a.abs().max(1.0),
-        _ => unordered(a) == unordered(b),
+        _ => unordered(a) == unordered(b) || is_same_bag(a, b),
     }
 }
 

@@ -109,6 +109,10 @@ impl Random {
                 );
             }
             "pi" => return format!("pi() + {}", self.argument()),
+            "geo_point_in_circle" => {
+                let arguments: Vec<&str> = (0..5).map(|_| self.argument()).collect();
+                return format!("{name}({})", arguments.join(", "));
+            }
             "!in" | "!in~" => return format!("{} {name} ({}, {})", self.argument(), self.argument(), self.argument()),
             name if !name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
                 return format!("{} {name} {}", self.argument(), self.argument());

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
-use weir_hunt::{Hunter, Settings};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray};
+use weir_contract::schema::{Column, ColumnType, TableSchema};
+use weir_hunt::{Hunter, Settings, Table};
 
-use crate::support::{hunt, table, try_hunt};
+use crate::support::{hunt, try_hunt};
+
+const COLUMNS: [(&str, ColumnType); 3] =
+    [("n", ColumnType::Long), ("k", ColumnType::Long), ("text", ColumnType::String)];
 
 /// Rows with a key of `keys` values and 200 bytes of text each.
 fn rows(count: i64, keys: i64) -> RecordBatch {
@@ -16,20 +20,37 @@ fn rows(count: i64, keys: i64) -> RecordBatch {
 }
 
 fn hunter(memory_mib: usize, count: i64, keys: i64) -> Hunter {
-    let settings = Settings { memory_bytes: memory_mib << 20, partitions: 2, batch_rows: 1024, spill_folder: None };
+    let settings = Settings { memory_bytes: memory_mib << 20, partitions: 1, batch_rows: 1024, spill_folder: None };
     let mut hunter = Hunter::new(settings).expect("an engine");
-    hunter.register(table("T", &rows(count, keys)));
+    // Batches that share one buffer would each count as large as all of them.
+    let rows = rows(count, keys);
+    let starts = (0..rows.num_rows()).step_by(1024);
+    let batches = starts.map(|start| {
+        let batch = rows.slice(start, 1024.min(rows.num_rows() - start));
+        let columns = batch.columns().iter().map(|column| match column.as_string_view_opt() {
+            Some(texts) => Arc::new(texts.gc()) as ArrayRef,
+            None => Arc::clone(column),
+        });
+        RecordBatch::try_new(batch.schema(), columns.collect()).expect("the same columns")
+    });
+    hunter.register(
+        Table::of_rows(
+            TableSchema { name: "T".into(), columns: COLUMNS.map(|(name, ty)| Column::new(name, ty)).to_vec() },
+            batches.collect(),
+        )
+        .expect("KQL types"),
+    );
     hunter
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sort_that_outgrows_the_memory_goes_to_disk() {
-    // 200,000 rows of 200 bytes are 40 MB.
-    let hunter = hunter(24, 200_000, 10);
+    // 400,000 rows of 200 bytes are 80 MB.
+    let hunter = hunter(64, 400_000, 10);
     let sorted = "T | sort by n asc | project n, text";
     let (_, rows) = try_hunt(&hunter, sorted).await.expect("it spills");
     let numbers = rows.column(0).as_any().downcast_ref::<Int64Array>().expect("longs");
-    assert!(numbers.values().iter().copied().eq(0..200_000));
+    assert!(numbers.values().iter().copied().eq(0..400_000));
     let bound = hunter.compile(sorted, &Arc::default(), 0).await.expect("binds");
     let counted = hunter.analyze(&bound).await.expect("runs");
     let spilled = counted.lines().filter(|line| line.contains("SortExec")).any(|line| {
