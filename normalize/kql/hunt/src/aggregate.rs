@@ -44,7 +44,7 @@ impl Lowered {
             Finish::Nothing => Ok(result),
             Finish::OrElse(value) => or_else(result, value),
             Finish::Timespan(value) => {
-                let result = value.iter().try_fold(result, |result, value| or_else(result, value))?;
+                let result = value.iter().try_fold(result, or_else)?;
                 Ok(cast(result, DataType::Duration(TimeUnit::Microsecond)))
             }
         }
