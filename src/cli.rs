@@ -4,10 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::terminal::EXIT_USAGE;
 use crate::{asim, config, demo, documents, explain, hunt, kql, replay, run, stand_in, terminal};
-
-/// The exit status of a faulty config or command line (`EX_USAGE` of sysexits.h).
-pub(crate) const EXIT_USAGE: u8 = 64;
 
 /// Normalises security logs to ASIM at ingest; writes them to an open lake and to Microsoft Sentinel.
 #[derive(Debug, Parser)]

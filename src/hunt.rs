@@ -16,8 +16,8 @@ use weir_sink::lake::config::LakeConfig;
 use weir_sink::lake::read::Lake;
 use weir_sink::lake::{DATE_COLUMN, TIME_COLUMN};
 
-use crate::cli::EXIT_USAGE;
 use crate::rows::{self, RowsFormat};
+use crate::terminal::EXIT_USAGE;
 use crate::{config, run};
 
 /// Arguments of `weir hunt`.

@@ -6,6 +6,9 @@ use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+/// The exit status of a faulty config or command line (`EX_USAGE` of sysexits.h).
+pub(crate) const EXIT_USAGE: u8 = 64;
+
 /// What is logged, and how.
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {

@@ -20,7 +20,7 @@ use weir_normalize::check::rows::{Selection, Sorted, retype};
 use weir_normalize::check::{Checker, Mode, Numbers, Origin, Report, Severity, Target};
 use weir_sink::lake::config::LakeConfig;
 
-use crate::cli::EXIT_USAGE;
+use crate::terminal::EXIT_USAGE;
 use crate::{config, run};
 
 /// Rows that are checked together.

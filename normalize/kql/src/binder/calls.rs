@@ -5,9 +5,8 @@ use std::rc::Rc;
 use ahash::AHashMap;
 use weir_contract::schema::ColumnType;
 
-use super::expression::Context;
 use super::hunting::MAX_LISTED;
-use super::scope::{Binding, Scope};
+use super::scope::{Binding, Context, Scope};
 use super::{Binder, Bound, Item, MAX_CALL_DEPTH, MAX_EXPANSIONS, Relation};
 use crate::diagnostic::{Diagnostic, Span, Subject, nearest};
 use crate::functions::{self, Function, Prepared, Want, builtin};

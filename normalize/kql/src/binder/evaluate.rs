@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use weir_contract::schema::ColumnType;
 
-use super::expression::Context;
 use super::rows::{Cells, null_of};
-use super::scope::Scope;
+use super::scope::{Context, Scope};
 use super::{Binder, Bound, BoundColumn, Relation};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::functions::aggregates;
@@ -54,7 +53,7 @@ impl Binder<'_> {
         let options = self.unpack_options(args, span, scope)?;
         let place = relation.columns.iter().position(|column| *column.name == *options.column);
         let Some(place) = place else {
-            return Err(super::operators::unknown_column(&options.column, span, &relation));
+            return Err(super::faults::unknown_column(&options.column, span, &relation));
         };
         let mut bag = relation.columns[place].node;
         if self.graph.ty(bag) != ColumnType::Dynamic {

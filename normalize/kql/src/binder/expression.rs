@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use weir_contract::schema::ColumnType;
 
-use super::operators::refused;
-use super::scope::{Binding, Scope};
+use super::faults::refused;
+use super::scope::{Binding, Context, Scope};
 use super::{Binder, Bound, MAX_NODES, Mode, Relation, names, scan};
 use crate::diagnostic::{Diagnostic, Span, Subject, nearest};
 use crate::functions::{builtin, result_type};
@@ -14,13 +14,6 @@ use crate::program::graph::NodeId;
 use crate::scalar::Scalar;
 use crate::syntax::ast::{Expr, ExprKind};
 use crate::text;
-
-/// What an expression may name: the columns of a row, if there is one, and the scope.
-#[derive(Clone, Copy)]
-pub(super) struct Context<'a> {
-    pub(super) relation: Option<&'a Relation>,
-    pub(super) scope: &'a Rc<Scope>,
-}
 
 impl Binder<'_> {
     /// A boolean expression; dynamic becomes bool.

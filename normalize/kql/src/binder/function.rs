@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use weir_contract::schema::{Column, TableSchema};
 
-use super::expression::Context;
-use super::scope::{Binding, Scope};
+use super::scope::{Binding, Context, Scope};
 use super::{Binder, Bound, BoundColumn, Item, Mode, Relation};
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;

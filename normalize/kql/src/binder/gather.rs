@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use weir_contract::schema::ColumnType;
 
-use super::expression::Context;
-use super::scope::Scope;
+use super::scope::{Context, Scope};
 use super::{Applied, Binder, Bound, BoundColumn, Relation, names};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::functions::aggregates::{self, Aggregate, Kind};

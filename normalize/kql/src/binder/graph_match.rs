@@ -9,10 +9,9 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use weir_contract::schema::ColumnType;
 
-use super::expression::Context;
 use super::rows::{Cells, null_of};
 use super::scan::state_column;
-use super::scope::Scope;
+use super::scope::{Context, Scope};
 use super::{Binder, Bound, BoundColumn, Relation};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::program::gather::array_of;
@@ -89,7 +88,7 @@ impl Binder<'_> {
         let mut ends = Vec::new();
         for name in [&spec.source, &spec.target] {
             let Some(node) = edges.column(&name.text) else {
-                return Err(super::operators::unknown_column(&name.text, &name.span, &edges));
+                return Err(super::faults::unknown_column(&name.text, &name.span, &edges));
             };
             ends.push((self.graph.ty(node), self.values_of(node, &edges, span)?));
         }
@@ -99,7 +98,7 @@ impl Binder<'_> {
                 let nodes = self.table(table, Context { relation: None, scope })?;
                 let nodes = self.known_rows(nodes, "make-graph", &table.span)?;
                 let Some(place) = nodes.columns.iter().position(|column| *column.name == *id.text) else {
-                    return Err(super::operators::unknown_column(&id.text, &id.span, &nodes));
+                    return Err(super::faults::unknown_column(&id.text, &id.span, &nodes));
                 };
                 (self.cells_of(&nodes, span)?, place)
             }

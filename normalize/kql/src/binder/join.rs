@@ -13,9 +13,8 @@ use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute::take;
 use weir_contract::schema::ColumnType;
 
-use super::expression::Context;
-use super::operators::unknown_column;
-use super::scope::Scope;
+use super::faults::unknown_column;
+use super::scope::{Context, Scope};
 use super::{Binder, Bound, BoundColumn, Relation, names};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::program::graph::{Domain, NodeId, Op};

@@ -8,9 +8,8 @@ use std::rc::Rc;
 use ahash::AHashMap;
 use weir_contract::schema::ColumnType;
 
-use super::expression::Context;
 use super::rows::{Cells, null_of};
-use super::scope::Scope;
+use super::scope::{Context, Scope};
 use super::{Binder, Bound, BoundColumn, Relation, names};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::functions::YEAR_ONE_US;

@@ -6,6 +6,7 @@
 mod calls;
 mod evaluate;
 mod expression;
+mod faults;
 mod function;
 mod gather;
 mod graph_match;

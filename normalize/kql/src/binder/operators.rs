@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use weir_contract::schema::ColumnType;
 
-use super::expression::Context;
+use super::faults::{refused, stateful, unknown_column};
 use super::graph_match::PropertyGraph;
-use super::scope::{Binding, Scope};
+use super::scope::{Binding, Context, Scope};
 use super::window::window_call;
 use super::{Applied, Binder, Bound, BoundColumn, Relation, names};
-use crate::diagnostic::{Diagnostic, Span, Subject, nearest};
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::functions::{builtin, regexes};
-use crate::operators::operators;
 use crate::program::graph::{DomainId, NodeId, Op};
 use crate::program::is_constant;
 use crate::program::parse::Pattern as ParsePattern;
@@ -495,26 +494,4 @@ fn no_table(operator: &Operator) -> Diagnostic {
     let message = format!("`{}` leaves a graph, or works on one, where a table is needed", operator.kind.name());
     Diagnostic::error(operator.name_span.clone(), message)
         .with_help("`graph-match` or `graph-shortest-paths` stands right behind `make-graph`, and gives a table")
-}
-
-/// Says what to do instead of an operator that runs nowhere.
-pub(super) fn refused(name: &str, span: Span) -> Diagnostic {
-    let error = Diagnostic::error(span, format!("`{name}` does not run here"));
-    match operators().iter().find(|operator| operator.name == name) {
-        Some(operator) => error.with_help(operator.doc),
-        None => error,
-    }
-}
-
-/// Says why an operator over many events cannot run.
-pub(super) fn stateful(name: &str, span: Span) -> Diagnostic {
-    Diagnostic::error(span, format!("stateful operator `{name}` cannot run at ingest"))
-        .with_help("it would need the rows of all batches; use it in a hunting query")
-        .about(Subject::Stateful)
-}
-
-pub(super) fn unknown_column(name: &str, span: &Span, relation: &Relation) -> Diagnostic {
-    let mut error = Diagnostic::error(span.clone(), format!("unknown column `{name}`")).about(Subject::UnknownColumn);
-    error.help = nearest(name, relation.columns.iter().map(|column| &*column.name));
-    error
 }

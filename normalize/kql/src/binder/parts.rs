@@ -7,9 +7,8 @@ use std::rc::Rc;
 use ahash::{AHashMap, AHashSet};
 use weir_contract::schema::ColumnType;
 
-use super::expression::Context;
 use super::rows::null_of;
-use super::scope::{Binding, Scope};
+use super::scope::{Binding, Context, Scope};
 use super::{Binder, Bound, BoundColumn, Relation, names};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::functions::aggregates;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use weir_contract::schema::ColumnType;
 
-use super::operators::stateful;
+use super::faults::stateful;
 use super::{Binder, Bound, BoundColumn, Relation};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::program::gather::array_of;

@@ -10,10 +10,9 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema};
 use weir_contract::schema::ColumnType;
 
-use super::expression::Context;
 use super::parts::parts_of;
 use super::rows::{Cells, null_of};
-use super::scope::Scope;
+use super::scope::{Context, Scope};
 use super::{Binder, Bound, BoundColumn, Relation};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::program::graph::{INPUT, NodeId};

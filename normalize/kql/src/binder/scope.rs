@@ -9,6 +9,13 @@ use super::Relation;
 use crate::program::graph::NodeId;
 use crate::syntax::ast::FunctionDef;
 
+/// What an expression may name: the columns of a row, if there is one, and the scope.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) relation: Option<&'a Relation>,
+    pub(super) scope: &'a Rc<Scope>,
+}
+
 #[derive(Debug, Clone)]
 pub(super) enum Binding {
     Scalar(NodeId),

@@ -7,9 +7,8 @@ use arrow::array::{ArrayRef, new_empty_array};
 use arrow::compute::concat;
 use weir_contract::schema::ColumnType;
 
-use super::expression::Context;
 use super::hunting::{MAX_COLLECTED, branch_label};
-use super::scope::{Binding, Scope};
+use super::scope::{Binding, Context, Scope};
 use super::{Binder, Bound, BoundColumn, Item, MAX_LETS, Mode, Relation, names};
 use crate::diagnostic::{Diagnostic, Severity, Span, Subject, nearest};
 use crate::functions;

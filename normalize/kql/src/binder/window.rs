@@ -7,9 +7,8 @@ use std::rc::Rc;
 
 use weir_contract::schema::ColumnType;
 
-use super::expression::Context;
 use super::rows::null_of;
-use super::scope::Scope;
+use super::scope::{Context, Scope};
 use super::{Binder, Bound, Relation};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::functions::FunctionDoc;
@@ -81,7 +80,7 @@ impl Binder<'_> {
             return Err(Diagnostic::error(span.clone(), message).with_help(*doc));
         }
         let Some(relation) = context.relation.filter(|relation| self.is_constant_table(relation)) else {
-            return Err(super::operators::stateful(name, span.clone()).with_help(
+            return Err(super::faults::stateful(name, span.clone()).with_help(
                 "it stands in `extend`, `project`, `where` or `serialize`, over a table whose rows are known",
             ));
         };
