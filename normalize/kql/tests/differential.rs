@@ -100,6 +100,10 @@ fn mappings() -> Vec<Case> {
                 for key in ["ParserFilterQuery: |", "ParserQuery: |"] {
                     let lines = text.lines().skip_while(|line| *line != key).skip(1);
                     let block: Vec<&str> = lines.take_while(|line| line.is_empty() || line.starts_with("  ")).collect();
+                    // Not every mapping has a filter.
+                    if block.is_empty() {
+                        continue;
+                    }
                     cases.push(Case { group: "mappings", query: block.join("\n"), table: table.clone() });
                 }
             }
@@ -196,5 +200,5 @@ fn microsofts_binder_agrees() {
     assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), report.join("\n"));
 }
 
-/// Share of the queries on which the two may differ today: functions that we lack, and names of unions.
-const MOST_DISAGREEMENTS: f64 = 0.12;
+/// Share of the queries on which the two may differ today: functions that we lack.
+const MOST_DISAGREEMENTS: f64 = 0.05;
