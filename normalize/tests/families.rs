@@ -27,13 +27,14 @@ use weir_normalize::samples::{self, json_rows as rows};
 
 #[path = "families/action_types.rs"]
 mod action_types;
-#[path = "families/lossless.rs"]
-mod lossless;
-#[path = "families/rules.rs"]
-mod rules;
-
 #[path = "families/identity_rules.rs"]
 mod identity_rules;
+#[path = "families/lossless.rs"]
+mod lossless;
+#[path = "families/one_row.rs"]
+mod one_row;
+#[path = "families/rules.rs"]
+mod rules;
 
 fn families() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("families")

@@ -1,42 +1,12 @@
 //! The rules of the identity, cloud, mail and alert mappings that are easy to get wrong, each by name.
 
 use serde_json::{Map, Value, json};
-use weir_contract::batch::RowKind;
 
-use super::{compile, decode, mappings, normalizer, rows};
+use super::one_row::{expect, made_of};
+use super::{compile, decode, mappings, normalizer};
 
-/// What the mapping called `name` makes of one row of its raw table with these columns.
 fn made(name: &str, columns: Value) -> Map<String, Value> {
-    let mapping = mappings()
-        .into_iter()
-        .find(|mapping| *mapping.name == format!("microsoft/defender-xdr/{name}"))
-        .unwrap_or_else(|| panic!("no mapping `{name}`"));
-    let mut properties = json!({"Timestamp": "2026-11-20T09:15:00.1234567Z", "ReportId": "r-1"});
-    properties.as_object_mut().unwrap().extend(columns.as_object().unwrap().clone());
-    let record = json!({
-        "time": "2026-11-20T09:16:00Z", "tenantId": "aaaaaaaa-0000-4000-8000-000000000001",
-        "category": format!("AdvancedHunting-{}", mapping.source_table), "properties": properties,
-    });
-    let normalizer = normalizer(compile(vec![mapping]));
-    let mut made = Vec::new();
-    for batch in decode(&format!("{record}\n")) {
-        for batch in normalizer.normalize(batch).batches {
-            if batch.kind == RowKind::Normalized {
-                made.extend(rows(&batch.rows));
-            }
-            batch.ack.done();
-        }
-    }
-    assert_eq!(made.len(), 1, "{name} claims {columns}");
-    made.remove(0)
-}
-
-/// Whether `row` has these values; null stands for none.
-#[track_caller]
-fn expect(row: &Map<String, Value>, values: Value) {
-    for (column, value) in values.as_object().unwrap() {
-        assert_eq!(row.get(column).unwrap_or(&Value::Null), value, "{column} of {}", json!(row));
-    }
+    made_of(name, json!({"Timestamp": "2026-11-20T09:15:00.1234567Z", "ReportId": "r-1"}), columns)
 }
 
 fn logon(columns: Value) -> Map<String, Value> {
