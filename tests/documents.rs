@@ -44,3 +44,15 @@ fn every_example_config_passes_the_check() {
         assert!(output.status.success(), "{}: {}", path.display(), text(&output.stderr));
     }
 }
+
+#[test]
+fn the_mappings_page_lists_every_built_in_mapping() {
+    let page = std::fs::read_to_string(root().join("docs/mappings.md")).unwrap();
+    let mappings = weir_normalize::library::builtin().unwrap();
+    for mapping in &mappings {
+        let row = format!("| `{}.yaml` | {} | {} |", mapping.name, mapping.source_table, mapping.target_table);
+        assert!(page.contains(&row), "docs/mappings.md lacks {row}");
+    }
+    let listed = page.lines().filter(|line| line.starts_with("| `") && line.contains(".yaml` |")).count();
+    assert_eq!(listed, mappings.len(), "docs/mappings.md lists a mapping that is not there");
+}

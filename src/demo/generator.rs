@@ -15,6 +15,7 @@ mod file_events;
 mod logon_events;
 mod network_events;
 mod organisation;
+mod other_tables;
 mod process_events;
 mod process_tree;
 mod programs;
@@ -23,7 +24,6 @@ mod row;
 mod scene;
 #[cfg(test)]
 mod tests;
-mod unmapped;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -315,12 +315,12 @@ impl Generator {
             Table::File => file_events::write,
             Table::Registry => registry_events::write,
             Table::Logon => logon_events::write,
-            Table::Device => unmapped::device_events,
-            Table::Email => unmapped::email_events,
-            Table::UrlClick => unmapped::url_click_events,
-            Table::CloudApp => unmapped::cloud_app_events,
-            Table::IdentityLogon => unmapped::identity_logon_events,
-            Table::Alert => unmapped::alert_info,
+            Table::Device => other_tables::device_events,
+            Table::Email => other_tables::email_events,
+            Table::UrlClick => other_tables::url_click_events,
+            Table::CloudApp => other_tables::cloud_app_events,
+            Table::IdentityLogon => other_tables::identity_logon_events,
+            Table::Alert => other_tables::alert_info,
         };
         write(&mut scene, &mut row);
         row.close();

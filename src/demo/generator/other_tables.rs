@@ -1,4 +1,4 @@
-//! Tables that stream but have no mapping yet. They show the pass-through: their rows reach the lake as they are.
+//! A few events of the other tables that stream: mail, clicks, cloud apps, identities, alerts, and what no mapping claims.
 
 use super::clock::SECOND;
 use super::process_tree;
