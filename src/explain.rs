@@ -12,13 +12,8 @@ use arrow::array::RecordBatch;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use weir_contract::ack::Ack;
-use weir_contract::batch::{Batch, Framing, RawBatch, RawRecord, RowKind};
+use weir_contract::batch::{Batch, RowKind};
 use weir_contract::memory::MemoryBudget;
-use weir_contract::metrics::MetricSet;
-use weir_contract::position::{Offset, OffsetRange, Origin};
-use weir_ingest::decode::Decoder;
-use weir_ingest::metrics::IngestMetrics;
 use weir_ingest::schema::RawTables;
 use weir_normalize::library::{CompiledMapping, Library};
 use weir_sink::billing::prices::{Prices, Tier};
@@ -27,6 +22,7 @@ use weir_sink::sentinel::encode::EncodedRows;
 
 use crate::assembly::load_library;
 use crate::config::{self, MappingsConfig};
+use crate::records;
 
 /// Arguments of `weir explain`.
 #[derive(Debug, Args)]
@@ -202,21 +198,7 @@ fn explain(
     library: &Library,
 ) -> anyhow::Result<Explanation> {
     let budget = MemoryBudget::new(usize::MAX >> 1);
-    // One document may spread over many lines; many documents stand one in a line.
-    let framing = match serde_json::from_slice::<serde::de::IgnoredAny>(&text) {
-        Ok(_) => Framing::Document,
-        Err(_) => Framing::Lines,
-    };
-    let range = OffsetRange { partition: "input".into(), start: Offset(0), next: Offset(text.len() as u64) };
-    let raw = RawBatch {
-        origin: Arc::new(Origin { source: "explain".into(), ranges: vec![range] }),
-        framing,
-        default_table: args.table.as_deref().map(Into::into),
-        permit: budget.charge(text.len()),
-        records: vec![RawRecord { payload: text.into(), partition: 0, offset: Offset(0) }],
-        ack: Ack::detached(),
-    };
-    let decoded = Decoder::new(raw_tables, IngestMetrics::new(&MetricSet::new())).decode(raw, &budget);
+    let decoded = records::decode("explain", text, args.table.as_deref(), raw_tables, &budget);
     let mut records = Vec::new();
     let mut count = 0;
     for batch in &decoded.batches {

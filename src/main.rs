@@ -19,6 +19,7 @@ mod hunt;
 mod kql;
 mod pipeline;
 mod progress;
+mod records;
 mod replay;
 mod router;
 mod rows;

@@ -7,13 +7,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
-use weir_contract::ack::Ack;
-use weir_contract::batch::{Framing, RawBatch, RawRecord, RowKind};
+use weir_contract::batch::RowKind;
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::{Offset, OffsetRange, Origin};
-use weir_ingest::decode::Decoder;
-use weir_ingest::metrics::IngestMetrics;
 use weir_ingest::schema::RawTables;
 use weir_kql::Mode;
 use weir_normalize::library::{Library, LibraryError};
@@ -24,6 +20,7 @@ use weir_normalize::samples;
 
 use super::find;
 use super::report::plural;
+use crate::records;
 
 /// Arguments of `weir kql test`.
 #[derive(Debug, Args)]
@@ -120,21 +117,7 @@ fn make(mapping: Mapping, raw: Vec<u8>, lenient: bool) -> anyhow::Result<Made> {
     let mode = if lenient { Mode::Lenient } else { Mode::Strict };
     let library = Library::compile(vec![mapping], |name| tables.schema(name).cloned(), mode)?;
     let budget = MemoryBudget::new(usize::MAX >> 1);
-    // One document may spread over many lines; many documents stand one in a line.
-    let framing = match serde_json::from_slice::<serde::de::IgnoredAny>(&raw) {
-        Ok(_) => Framing::Document,
-        Err(_) => Framing::Lines,
-    };
-    let range = OffsetRange { partition: "samples".into(), start: Offset(0), next: Offset(raw.len() as u64) };
-    let batch = RawBatch {
-        origin: Arc::new(Origin { source: "samples".into(), ranges: vec![range] }),
-        framing,
-        default_table: Some(table.clone()),
-        permit: budget.charge(raw.len()),
-        records: vec![RawRecord { payload: raw.into(), partition: 0, offset: Offset(0) }],
-        ack: Ack::detached(),
-    };
-    let decoded = Decoder::new(tables, IngestMetrics::new(&MetricSet::new())).decode(batch, &budget);
+    let decoded = records::decode("samples", raw, Some(&table), tables, &budget);
     if let Some(letter) = decoded.dead_letters.first() {
         anyhow::bail!("a sample is no record that can be read: {}: {}", letter.reason, letter.detail);
     }

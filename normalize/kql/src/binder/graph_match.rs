@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use weir_contract::schema::ColumnType;
 
-use super::rows::{Cells, null_of};
+use super::rows::{Cells, array, null_of};
 use super::scan::state_column;
 use super::scope::{Context, Scope};
 use super::{Binder, Bound, BoundColumn, Relation};
@@ -18,7 +18,6 @@ use crate::program::gather::array_of;
 use crate::program::graph::NodeId;
 use crate::scalar::Scalar;
 use crate::syntax::ast::{Arg, Direction, Expr, ExprKind, GraphMatch, MakeGraph, PathPattern};
-use crate::text;
 
 /// Most matches of one pattern.
 const MAX_MATCHES: usize = 100_000;
@@ -431,16 +430,4 @@ fn path_calls<'e>(expr: &'e Expr, found: &mut Vec<(&'static str, &'e Expr, &'e E
         }
         open.extend(expr.children());
     }
-}
-
-fn array<'a>(cells: impl Iterator<Item = &'a Scalar>) -> Scalar {
-    let mut out = String::from("[");
-    for (place, cell) in cells.enumerate() {
-        if place > 0 {
-            out.push(',');
-        }
-        text::write_json(cell, &mut out);
-    }
-    out.push(']');
-    Scalar::Dynamic(out.into())
 }

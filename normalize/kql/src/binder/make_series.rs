@@ -8,7 +8,7 @@ use std::rc::Rc;
 use ahash::AHashMap;
 use weir_contract::schema::ColumnType;
 
-use super::rows::{Cells, null_of};
+use super::rows::{Cells, array, null_of};
 use super::scope::{Context, Scope};
 use super::{Binder, Bound, BoundColumn, Relation, names};
 use crate::diagnostic::{Diagnostic, Span};
@@ -16,7 +16,6 @@ use crate::functions::YEAR_ONE_US;
 use crate::program::gather::array_of;
 use crate::scalar::Scalar;
 use crate::syntax::ast::{Assignment, Expr, ExprKind, MakeSeries, Name};
-use crate::text;
 
 /// Most bins of one series, as in Kusto.
 const MAX_BINS: i64 = 1 << 20;
@@ -209,18 +208,6 @@ impl Binder<'_> {
         }
         Ok(axis)
     }
-}
-
-fn array<'a>(cells: impl Iterator<Item = &'a Scalar>) -> Scalar {
-    let mut out = String::from("[");
-    for (place, cell) in cells.enumerate() {
-        if place > 0 {
-            out.push(',');
-        }
-        text::write_json(cell, &mut out);
-    }
-    out.push(']');
-    Scalar::Dynamic(out.into())
 }
 
 fn whole(value: &Scalar) -> Option<i64> {

@@ -14,6 +14,7 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::program::gather::array_of;
 use crate::program::graph::{Domain, NodeId};
 use crate::scalar::Scalar;
+use crate::text;
 
 /// Column name, type and cells.
 pub(super) type Cells = (Arc<str>, ColumnType, Vec<Scalar>);
@@ -93,4 +94,17 @@ impl Binder<'_> {
 /// The null of a type; of a string, the empty text.
 pub(super) fn null_of(ty: ColumnType) -> Scalar {
     if ty == ColumnType::String { Scalar::String("".into()) } else { Scalar::Null(ty) }
+}
+
+/// The values as one array.
+pub(super) fn array<'a>(cells: impl Iterator<Item = &'a Scalar>) -> Scalar {
+    let mut out = String::from("[");
+    for (place, cell) in cells.enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        text::write_json(cell, &mut out);
+    }
+    out.push(']');
+    Scalar::Dynamic(out.into())
 }
