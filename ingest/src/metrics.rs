@@ -3,10 +3,45 @@
 //! Counters are touched once per batch and table, never per record. Sources count what only they know (lag,
 //! connection, skipped records); records and bytes are counted by the decoder, the first to know a record's table.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 use weir_contract::dead_letter::DeadLetter;
 use weir_contract::metrics::MetricSet;
 use weir_contract::position::SourceName;
+
+/// Names of unknown columns that are told apart, per table: each is a time series, and a sender chooses it.
+const MAX_COLUMNS: usize = 100;
+/// Longest name of an unknown column in a label, in bytes.
+const MAX_COLUMN_NAME: usize = 64;
+/// The label of all further names.
+pub(crate) const OTHER_COLUMNS: &str = "other";
+
+/// The names of unknown columns that have a time series, by table. Cloning shares them.
+#[derive(Debug, Clone, Default)]
+struct ColumnNames(Arc<Mutex<HashMap<String, HashSet<String>>>>);
+
+impl ColumnNames {
+    /// The label of a column: its name with `_` for all but ASCII letters, digits, `_`, `-` and `.`.
+    fn label(&self, table: &str, column: &str) -> String {
+        let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
+        let clean = column.chars().map(|char| if is_plain(char) { char } else { '_' });
+        let label: String = clean.take(MAX_COLUMN_NAME).collect();
+        let mut tables = self.0.lock().expect("no panic while the names are held");
+        if !tables.contains_key(table) {
+            tables.insert(table.to_owned(), HashSet::new());
+        }
+        let names = tables.get_mut(table).expect("it was inserted if it was not there");
+        if label.is_empty() || (names.len() >= MAX_COLUMNS && !names.contains(&label)) {
+            return OTHER_COLUMNS.to_owned();
+        }
+        if !names.contains(&label) {
+            names.insert(label.clone());
+        }
+        label
+    }
+}
 
 /// The metrics of all sources and of the decoder. Cloning shares them.
 #[derive(Debug, Clone)]
@@ -21,8 +56,12 @@ pub struct IngestMetrics {
     pub connected: IntGaugeVec,
     /// Records that a source passed over on purpose, by source and reason (such as `tombstone`).
     pub skipped: IntCounterVec,
-    /// Values kept in `UnknownColumns` because the table's schema has no such column, by table.
-    pub unknown_columns: IntCounterVec,
+    /// Values kept in `UnknownColumns` because the table's schema has no such column, by table and column; counted by
+    /// [`IngestMetrics::count_unknown_column`].
+    unknown_columns: IntCounterVec,
+    column_names: ColumnNames,
+    /// Records of tables that have no schema, by table.
+    pub unknown_tables: IntCounterVec,
     /// Values kept in `UnknownColumns` because they do not fit their column's type, by table.
     pub mistyped_values: IntCounterVec,
     /// Records refused, by source, stage and reason.
@@ -62,7 +101,14 @@ impl IngestMetrics {
             ),
             unknown_columns: set.counter(
                 "weir_decode_unknown_columns_total",
-                "Values kept in UnknownColumns because the table's schema has no such column",
+                "Values kept in UnknownColumns because the table's schema has no such column; the columns of a table \
+                 behind its first 100, and columns without a name, are counted as `other`",
+                &["table", "column"],
+            ),
+            column_names: ColumnNames::default(),
+            unknown_tables: set.counter(
+                "weir_decode_unknown_table_records_total",
+                "Records kept whole because no schema describes their table",
                 &["table"],
             ),
             mistyped_values: set.counter(
@@ -79,6 +125,13 @@ impl IngestMetrics {
         }
     }
 
+    /// Counts `values` under a column that the table's schema lacks. The name comes from the records: it is cut and
+    /// cleaned, and a table has [`MAX_COLUMNS`] of them at most.
+    pub(crate) fn count_unknown_column(&self, table: &str, column: &str, values: u64) {
+        let column = self.column_names.label(table, column);
+        self.unknown_columns.with_label_values(&[table, &column]).inc_by(values);
+    }
+
     /// Counts refused records; for every stage, so that all of them stand in one metric.
     pub fn count_dead_letters(&self, letters: &[DeadLetter]) {
         for letter in letters {
@@ -91,5 +144,25 @@ impl IngestMetrics {
         if records > 0 {
             self.skipped.with_label_values(&[source.as_ref(), reason]).inc_by(records);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_unknown_columns_are_clean_and_their_number_is_bounded() {
+        let names = ColumnNames::default();
+        assert_eq!(names.label("T", "Naïve \"x\"\n{}"), "Na_ve__x____");
+        assert_eq!(names.label("T", "envelope.user-id_2"), "envelope.user-id_2");
+        assert_eq!(names.label("T", &"x".repeat(500)).len(), MAX_COLUMN_NAME);
+        assert_eq!(names.label("T", ""), OTHER_COLUMNS);
+        for number in 0..2 * MAX_COLUMNS {
+            names.label("T", &format!("c{number}"));
+        }
+        assert_eq!(names.label("T", "OneMore"), OTHER_COLUMNS);
+        assert_eq!(names.label("T", "c1"), "c1", "who has a series keeps it");
+        assert_eq!(names.label("U", "OneMore"), "OneMore", "one table takes nothing from another");
     }
 }

@@ -130,13 +130,11 @@ impl Decoder {
         for builder in tables {
             let (table, raw_bytes) = (builder.table().clone(), builder.raw_bytes);
             let name = table.name();
-            for (counter, values) in [
-                (&self.metrics.unknown_columns, builder.unknown_values),
-                (&self.metrics.mistyped_values, builder.mistyped_values),
-            ] {
-                if values > 0 {
-                    counter.with_label_values(&[name]).inc_by(values);
-                }
+            for (column, values) in builder.unknown_values.counts() {
+                self.metrics.count_unknown_column(name, column, values);
+            }
+            if builder.mistyped_values > 0 {
+                self.metrics.mistyped_values.with_label_values(&[name]).inc_by(builder.mistyped_values);
             }
             let (rows, held) = builder.finish(&chunk).expect("views were made from valid text of the chunk");
             // Each table keeps the whole chunk alive; its share is charged, so that the sum is the chunk.
@@ -146,6 +144,7 @@ impl Decoder {
         for builder in unknown_tables {
             let (name, raw_bytes) = (builder.name.clone(), builder.raw_bytes);
             let finished = builder.finish().expect("records were written as valid text");
+            self.metrics.unknown_tables.with_label_values(&[&name]).inc_by(finished.0.num_rows() as u64);
             push(&name, RowKind::Unknown, raw_bytes, finished);
         }
         if !letters.is_empty() {

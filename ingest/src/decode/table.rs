@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ahash::HashMap;
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::error::ArrowError;
@@ -25,6 +26,38 @@ pub(crate) struct Field<'a> {
     pub(crate) written: Written<'a>,
 }
 
+/// How many keys of one batch that the schema lacks are counted by name: records may have a new one each.
+const MAX_UNKNOWN_KEYS: usize = 1000;
+
+/// Keys that the schema lacks, with the number of their values.
+#[derive(Debug, Default)]
+pub(crate) struct UnknownKeys {
+    by_key: HashMap<Box<str>, usize>,
+    /// In order of their first value.
+    counts: Vec<(Box<str>, u64)>,
+}
+
+impl UnknownKeys {
+    /// Where a key is counted; keys behind [`MAX_UNKNOWN_KEYS`] share the empty one, which tells no name.
+    fn position(&mut self, key: &str) -> usize {
+        if let Some(at) = self.by_key.get(key) {
+            return *at;
+        }
+        let key = if self.by_key.len() < MAX_UNKNOWN_KEYS { key } else { "" };
+        let next = self.counts.len();
+        let at = *self.by_key.entry(key.into()).or_insert(next);
+        if at == next {
+            self.counts.push((key.into(), 0));
+        }
+        at
+    }
+
+    /// The keys that rows have, with the number of their values.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.counts.iter().map(|(key, count)| (&**key, *count)).filter(|(_, count)| *count > 0)
+    }
+}
+
 /// Rows of a table that has a schema.
 #[derive(Debug)]
 pub(crate) struct TableBuilder {
@@ -41,10 +74,11 @@ pub(crate) struct TableBuilder {
     next_key: usize,
     /// Members of this row's `UnknownColumns`, each followed by a comma.
     unknown: Vec<u8>,
-    row_unknown: u64,
+    /// Positions of this row's unknown keys in `unknown_values`.
+    row_unknown: Vec<usize>,
     row_mistyped: u64,
-    /// Values under keys that the schema lacks.
-    pub(crate) unknown_values: u64,
+    /// Values under keys that the schema lacks, by key.
+    pub(crate) unknown_values: UnknownKeys,
     /// Values that do not fit their column.
     pub(crate) mistyped_values: u64,
 }
@@ -63,9 +97,9 @@ impl TableBuilder {
             order: Vec::new(),
             next_key: 0,
             unknown: Vec::new(),
-            row_unknown: 0,
+            row_unknown: Vec::new(),
             row_mistyped: 0,
-            unknown_values: 0,
+            unknown_values: UnknownKeys::default(),
             mistyped_values: 0,
         }
     }
@@ -132,7 +166,7 @@ impl TableBuilder {
     /// Keeps a field that the schema has no column for. A null says nothing and is left out.
     pub(crate) fn keep_unknown(&mut self, field: &Field<'_>) {
         if !matches!(field.value, Value::Null) {
-            self.row_unknown += 1;
+            self.row_unknown.push(self.unknown_values.position(field.key));
             self.append_unknown(field.key, &field.written);
         }
     }
@@ -171,12 +205,12 @@ impl TableBuilder {
             self.set(time, ColumnType::Datetime, Cell::Long(micros));
         }
         let unknown = std::mem::take(&mut self.unknown);
-        let (row_unknown, row_mistyped) =
-            (std::mem::take(&mut self.row_unknown), std::mem::take(&mut self.row_mistyped));
+        let row_mistyped = std::mem::take(&mut self.row_mistyped);
         if self.table.needs_time() && !self.is_set(time) {
             for column in self.columns.iter_mut().flatten() {
                 column.truncate(self.rows);
             }
+            self.row_unknown.clear();
             return Err(MissingTime);
         }
         if let Some(members) = unknown.strip_suffix(b",") {
@@ -189,7 +223,9 @@ impl TableBuilder {
         }
         self.unknown = unknown;
         self.unknown.clear();
-        self.unknown_values += row_unknown;
+        for at in self.row_unknown.drain(..) {
+            self.unknown_values.counts[at].1 += 1;
+        }
         self.mistyped_values += row_mistyped;
         self.raw_bytes += raw_bytes;
         self.rows += 1;

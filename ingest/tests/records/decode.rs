@@ -1,10 +1,14 @@
 //! What becomes of payloads, good and bad.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::json;
 use weir_contract::batch::{Framing, RowKind};
 use weir_contract::memory::MemoryBudget;
+use weir_contract::metrics::MetricSet;
 use weir_ingest::decode::Decoder;
+use weir_ingest::metrics::IngestMetrics;
 
 use crate::support::*;
 
@@ -393,4 +397,43 @@ proptest! {
         }
         prop_assert!(decoded.records >= 1);
     }
+}
+
+#[test]
+fn unknown_columns_and_tables_are_counted_by_name() {
+    let set = MetricSet::new();
+    let decoder = Decoder::new(tables(), IngestMetrics::new(&set));
+    let row = |members: &str| format!("{{\"category\":\"AdvancedHunting-DeviceInfo\",\"properties\":{{{members}}}}}\n");
+    let mut text = String::new();
+    for (time, members) in
+        [(true, "\"New\":1,\"Odd key\":[2]"), (true, "\"New\":null"), (true, "\"New\":2"), (false, "\"New\":3")]
+    {
+        let time = if time { "\"Timestamp\":\"2026-11-20T09:00:00Z\"," } else { "" };
+        text += &row(&format!("{time}{members}"));
+    }
+    let many: Vec<String> = (0..150).map(|number| format!("\"Many{number}\":true")).collect();
+    text += &row(&format!("\"Timestamp\":\"2026-11-20T09:00:00Z\",{}", many.join(",")));
+    text += "{\"category\":\"AdvancedHunting-NewTable\",\"properties\":{\"a\":1}}\n{\"category\":\"x\"}\n{\"b\":1}\n";
+    let budget = MemoryBudget::new(1 << 30);
+    let decoded = decoder.decode(raw_batch(Framing::Lines, None, &[text.as_bytes()]), &budget);
+    assert_eq!(decoded.dead_letters.len(), 1, "a row without its time is refused");
+
+    let counts = |name: &str| -> BTreeMap<String, u64> {
+        let families = set.registry().gather();
+        let family = families.iter().find(|family| family.name() == name).expect("declared and counted");
+        let series = family.get_metric().iter().map(|metric| {
+            let labels: Vec<&str> = metric.get_label().iter().map(|label| label.value()).collect();
+            (labels.join(" "), metric.get_counter().get_value() as u64)
+        });
+        series.collect()
+    };
+    let columns = counts("weir_decode_unknown_columns_total");
+    assert_eq!(columns["New DeviceInfo"], 2, "neither the null nor the refused row counts");
+    assert_eq!(columns["Odd_key DeviceInfo"], 1);
+    assert_eq!(columns.len(), 101, "a hundred names, and all others together");
+    assert_eq!(columns["other DeviceInfo"], 52);
+    assert_eq!(
+        counts("weir_decode_unknown_table_records_total"),
+        BTreeMap::from([("NewTable".to_owned(), 1), ("UnroutedEvents".to_owned(), 1), ("x".to_owned(), 1),])
+    );
 }
