@@ -1,4 +1,5 @@
-//! Embeds the mapping files of `families/`, so that the binary needs no data directory beside it.
+//! Embeds the mapping files of `families/`, with their samples and expected rows, so that the binary needs no data
+//! directory beside it, neither to run them nor to prove them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,14 +12,22 @@ fn main() {
     let mut files = Vec::new();
     collect(&families, &mut files);
     files.sort();
-    let mut code = String::from("/// The built-in mapping files: path below `families/`, text.\n");
-    code.push_str("pub(crate) const FILES: &[(&str, &str)] = &[\n");
-    for file in &files {
-        println!("cargo::rerun-if-changed={}", file.display());
-        let name = file.strip_prefix(&families).expect("found below it").display().to_string();
-        writeln!(code, "    ({name:?}, include_str!({:?})),", file.display().to_string()).expect("writes to memory");
+    let (mappings, samples): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    let mut code = String::new();
+    for (name, what, files) in
+        [("FILES", "The built-in mapping files", mappings), ("SAMPLES", "Their samples and expected rows", samples)]
+    {
+        writeln!(code, "/// {what}: path below `families/`, text.").expect("writes to memory");
+        writeln!(code, "pub(crate) const {name}: &[(&str, &str)] = &[").expect("writes to memory");
+        for file in &files {
+            println!("cargo::rerun-if-changed={}", file.display());
+            let name = file.strip_prefix(&families).expect("found below it").display().to_string();
+            writeln!(code, "    ({name:?}, include_str!({:?})),", file.display().to_string())
+                .expect("writes to memory");
+        }
+        code.push_str("];\n");
     }
-    code.push_str("];\n");
     let out = PathBuf::from(env::var("OUT_DIR").expect("set by cargo")).join("families.rs");
     fs::write(out, code).expect("the build's own folder is writable");
 }
@@ -30,7 +39,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         if path.is_dir() {
             println!("cargo::rerun-if-changed={}", path.display());
             collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+        } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "json") {
             files.push(path);
         }
     }

@@ -171,12 +171,16 @@ pub(crate) fn load_library(config: &MappingsConfig, raw_tables: &RawTables) -> R
     if !faults.is_empty() {
         return Err(ConfigFaults::of_mappings(faults));
     }
-    let mode = match config.unknown_columns {
+    Library::compile_with(mappings, |table| raw_tables.schema(table).cloned(), mode(config), &catalog)
+        .map_err(|error| ConfigFaults::of_mappings(error.faults))
+}
+
+/// What a column means that a mapping names and its raw table lacks.
+pub(crate) fn mode(config: &MappingsConfig) -> Mode {
+    match config.unknown_columns {
         UnknownColumns::Error => Mode::Strict,
         UnknownColumns::Empty => Mode::Lenient,
-    };
-    Library::compile_with(mappings, |table| raw_tables.schema(table).cloned(), mode, &catalog)
-        .map_err(|error| ConfigFaults::of_mappings(error.faults))
+    }
 }
 
 /// Tables that a route sends to the workspace by their full name: each needs a rule from the start. Those that a pattern

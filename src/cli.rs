@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::terminal::EXIT_USAGE;
-use crate::{asim, config, demo, documents, explain, hunt, kql, replay, run, stand_in, terminal};
+use crate::{asim, config, demo, diff, documents, explain, hunt, kql, replay, run, stand_in, terminal, test};
 
 /// Normalises security logs to ASIM at ingest; writes them to an open lake and to Microsoft Sentinel.
 #[derive(Debug, Parser)]
@@ -33,12 +33,16 @@ pub(crate) enum Command {
     Check(run::CheckArgs),
     /// Explain what becomes of a record: every column, where it comes from, what it costs.
     Explain(explain::ExplainArgs),
+    /// Run mappings over their samples and compare with the expected rows.
+    Test(test::TestArgs),
+    /// Run two versions of a mapping over samples and show which columns change, for how many rows.
+    Diff(diff::DiffArgs),
     /// Work with ASIM content: import parsers and transformations as mappings, check rows against the schemas.
     #[command(subcommand)]
     Asim(asim::AsimCommand),
     /// Serve a local stand-in for a Sentinel workspace.
     StandIn(stand_in::StandInArgs),
-    /// Check, format and test KQL.
+    /// Check, format and run KQL.
     #[command(subcommand)]
     Kql(kql::KqlCommand),
     /// Print what is known of the config file.
@@ -69,6 +73,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Hunt(args) => or_faults(hunt::run(args)),
         Command::Check(args) => or_faults(run::check(args)),
         Command::Explain(args) => or_faults(explain::run(args)),
+        Command::Test(args) => or_faults(test::run(args)),
+        Command::Diff(args) => or_faults(diff::run(args)),
         Command::Asim(command) => or_faults(asim::run(command)),
         Command::StandIn(args) => stand_in::run(args),
         Command::Kql(command) => kql::run(command),

@@ -2,14 +2,12 @@
 
 mod text;
 
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use arrow::array::RecordBatch;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use weir_contract::batch::{Batch, RowKind};
@@ -23,6 +21,7 @@ use weir_sink::sentinel::encode::EncodedRows;
 use crate::assembly::load_library;
 use crate::config::{self, MappingsConfig};
 use crate::records;
+use crate::terminal::Format;
 
 /// Arguments of `weir explain`.
 #[derive(Debug, Args)]
@@ -48,15 +47,6 @@ pub(crate) struct ExplainArgs {
     /// How to print it.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
-}
-
-/// A format of `weir explain`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people; coloured on a terminal.
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 /// All that was explained.
@@ -173,22 +163,13 @@ pub(crate) fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     mappings.directories.extend(args.mappings.iter().cloned());
     let library = load_library(&mappings, &raw_tables)?;
     let raw_tables = Arc::new(raw_tables.with_declared(library.declared_tables()));
-    let text = read(&args.file)?;
+    let text = records::read(&args.file)?;
     let explanation = explain(text, &args, raw_tables, &library)?;
     match args.format {
         Format::Text => print!("{}", text::render(&explanation, args.all)),
         Format::Json => println!("{}", serde_json::to_string_pretty(&explanation)?),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
-    if file.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;
-        return Ok(bytes);
-    }
-    std::fs::read(file).with_context(|| format!("`{}` cannot be read", file.display()))
 }
 
 fn explain(

@@ -2,14 +2,13 @@
 
 mod check;
 mod files;
-mod find;
+pub(crate) mod find;
 mod fmt;
 mod parse;
 mod queries;
 mod reference;
-mod report;
+pub(crate) mod report;
 mod run;
-mod samples;
 
 use std::process::ExitCode;
 
@@ -24,8 +23,6 @@ pub(crate) enum KqlCommand {
     Fmt(fmt::FmtArgs),
     /// Check the syntax alone.
     Parse(parse::ParseArgs),
-    /// Run mappings over the samples beside them, and compare with the expected rows.
-    Test(samples::TestArgs),
     /// Print the reference page, as `docs/kql.md` has it.
     Reference,
     /// Run a query over files, or over the tables that it makes itself.
@@ -38,7 +35,6 @@ pub(crate) fn run(command: KqlCommand) -> anyhow::Result<ExitCode> {
         KqlCommand::Check(args) => check::run(&args),
         KqlCommand::Fmt(args) => fmt::run(&args),
         KqlCommand::Parse(args) => parse::run(&args),
-        KqlCommand::Test(args) => samples::run(&args),
         KqlCommand::Reference => reference::print(),
         KqlCommand::Run(args) => run::run(&args),
     }

@@ -13,6 +13,7 @@ mod assembly;
 mod cli;
 mod config;
 mod demo;
+mod diff;
 mod documents;
 mod explain;
 mod hunt;
@@ -24,12 +25,14 @@ mod replay;
 mod router;
 mod rows;
 mod run;
+mod samples;
 mod schema_file;
 mod server;
 mod shutdown;
 mod stand_in;
 mod summary;
 mod terminal;
+mod test;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;

@@ -1,7 +1,10 @@
 //! Records of one file, decoded as a source's are.
 
+use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use weir_contract::ack::Ack;
 use weir_contract::batch::{Framing, RawBatch, RawRecord};
 use weir_contract::memory::MemoryBudget;
@@ -10,6 +13,16 @@ use weir_contract::position::{Offset, OffsetRange, Origin};
 use weir_ingest::decode::{Decoded, Decoder};
 use weir_ingest::metrics::IngestMetrics;
 use weir_ingest::schema::RawTables;
+
+/// The bytes of a file; `-` is standard input.
+pub(crate) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    if file.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;
+        return Ok(bytes);
+    }
+    std::fs::read(file).with_context(|| format!("`{}` cannot be read", file.display()))
+}
 
 /// Decodes the bytes of a file: one JSON document, or one in each line. `source` is what the records' origin is called,
 /// `table` the raw table of those that don't tell.

@@ -263,12 +263,20 @@ impl Summary {
 /// Text columns: the first left-aligned, the others right-aligned.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
+    /// Columns from this one on are left-aligned again.
+    texts_from: usize,
 }
 
 impl Table {
     /// A table with these headings.
     pub(crate) fn new(headings: &[&str]) -> Self {
-        Self { rows: vec![headings.iter().map(|heading| (*heading).to_owned()).collect()] }
+        Self { rows: vec![headings.iter().map(|heading| (*heading).to_owned()).collect()], texts_from: headings.len() }
+    }
+
+    /// The same, with the columns from `column` on left-aligned.
+    pub(crate) fn texts_from(mut self, column: usize) -> Self {
+        self.texts_from = column;
+        self
     }
 
     /// Appends a row; as many cells as headings.
@@ -284,7 +292,11 @@ impl Table {
         let mut text = String::new();
         for (index, row) in self.rows.iter().enumerate() {
             let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                if column == 0 || column >= self.texts_from {
+                    format!("{cell:<width$}")
+                } else {
+                    format!("{cell:>width$}")
+                }
             });
             let line = cells.collect::<Vec<_>>().join("  ");
             text.push_str(line.trim_end());

@@ -9,6 +9,53 @@ use tracing_subscriber::fmt::format::FmtSpan;
 /// The exit status of a faulty config or command line (`EX_USAGE` of sysexits.h).
 pub(crate) const EXIT_USAGE: u8 = 64;
 
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people; coloured on a terminal.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// The marks around parts of a text; empty where nobody would see colours.
+pub(crate) struct Style {
+    pub(crate) bold: &'static str,
+    pub(crate) dim: &'static str,
+    pub(crate) value: &'static str,
+    pub(crate) warn: &'static str,
+    pub(crate) more: &'static str,
+    pub(crate) less: &'static str,
+    pub(crate) off: &'static str,
+}
+
+impl Style {
+    /// The style of standard output.
+    pub(crate) fn of_output() -> Self {
+        if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+            Self {
+                bold: "\x1b[1m",
+                dim: "\x1b[2m",
+                value: "\x1b[36m",
+                warn: "\x1b[33m",
+                more: "\x1b[32m",
+                less: "\x1b[31m",
+                off: "\x1b[0m",
+            }
+        } else {
+            Self { bold: "", dim: "", value: "", warn: "", more: "", less: "", off: "" }
+        }
+    }
+}
+
+/// At most so many characters of a text.
+pub(crate) fn cut_to(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// What is logged, and how.
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {

@@ -56,6 +56,11 @@ pub fn builtin_files() -> &'static [(&'static str, &'static str)] {
     FILES
 }
 
+/// The file that belongs to a built-in one, as [`crate::samples::beside`] names it: samples or expected rows.
+pub fn builtin_sample(path: &Path) -> Option<&'static str> {
+    SAMPLES.iter().find(|(known, _)| Path::new(known) == path).map(|(_, text)| *text)
+}
+
 /// Parses the built-in mappings.
 pub fn builtin() -> Result<Vec<Mapping>, Vec<MappingError>> {
     parse_all(FILES.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())))
@@ -190,6 +195,11 @@ impl Library {
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
+}
+
+/// The raw table that a mapping's file describes under `SourceColumns`, if it does.
+pub fn declared_table(mapping: &Mapping) -> Option<TableSchema> {
+    declared_tables(std::iter::once(mapping), |_| None, &mut Vec::new()).into_values().next()
 }
 
 /// The raw tables that `raw_table` does not know and the mappings' files describe; the columns of several files together.

@@ -1,34 +1,15 @@
 //! An explanation for a person.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 
 use serde_json::Value;
 
 use super::{BAG, Explanation, Mapped, Outcome, OutputColumn, Record, Row};
 use crate::summary::count;
+use crate::terminal::{Style, cut_to};
 
 /// Longest value and longest assignment that are shown, in characters.
 const SHOWN: usize = 72;
-
-/// The marks around parts of the text; empty where nobody would see colours.
-struct Style {
-    bold: &'static str,
-    dim: &'static str,
-    value: &'static str,
-    warn: &'static str,
-    off: &'static str,
-}
-
-impl Style {
-    fn of_output() -> Self {
-        if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-            Self { bold: "\x1b[1m", dim: "\x1b[2m", value: "\x1b[36m", warn: "\x1b[33m", off: "\x1b[0m" }
-        } else {
-            Self { bold: "", dim: "", value: "", warn: "", off: "" }
-        }
-    }
-}
 
 pub(super) fn render(explanation: &Explanation, all: bool) -> String {
     let style = Style::of_output();
@@ -139,11 +120,4 @@ fn plain(value: &Value) -> String {
 
 fn cut(text: &str) -> String {
     cut_to(text, SHOWN)
-}
-
-fn cut_to(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

@@ -145,10 +145,13 @@ impl Checker<'_> {
         let line_of = |key: &str| file.document.as_ref().map_or(1, |document| document.line(&format!("/{key}")));
         let schema = match self.tables.of_mapping(&mapping.source_table) {
             Ok(schema) => schema,
-            Err(help) => {
-                let message = format!("no schema is known for the raw table `{}`", mapping.source_table);
-                return self.report.add(file.at_line(line_of("SourceRawTable"), message, Some(help)));
-            }
+            Err(help) => match library::declared_table(&mapping) {
+                Some(schema) => schema,
+                None => {
+                    let message = format!("no schema is known for the raw table `{}`", mapping.source_table);
+                    return self.report.add(file.at_line(line_of("SourceRawTable"), message, Some(help)));
+                }
+            },
         };
         if let Some(fault) = library::unknown_target(&mapping.target_table) {
             self.report.add(file.at_line(line_of("TargetASIMTable"), fault, None));

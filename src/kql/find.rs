@@ -9,10 +9,10 @@ const ENDINGS: [&str; 4] = ["kql", "csl", "yaml", "yml"];
 
 /// A file to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) path: PathBuf,
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
     /// Named itself, not found in a folder: it must hold KQL.
-    pub(super) named: bool,
+    pub(crate) named: bool,
 }
 
 /// The files, sorted within a folder. `-` stands for standard input.
@@ -20,7 +20,7 @@ pub(super) struct Found {
 /// # Errors
 ///
 /// A folder that cannot be listed, or without any such file.
-pub(super) fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<Found>> {
+pub(crate) fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<Found>> {
     let mut found = Vec::new();
     for path in paths {
         if path.is_dir() {

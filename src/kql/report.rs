@@ -126,6 +126,6 @@ impl<Output: Serialize> Report<Output> {
 }
 
 /// `1 file`, `2 files`.
-pub(super) fn plural(count: usize, thing: &str) -> String {
+pub(crate) fn plural(count: usize, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }

@@ -74,6 +74,12 @@ pub(crate) fn try_run_once(config: &Path) -> Output {
     weir(&["run", "--once", "--summary", "json", "-c", &config]).output().expect("the binary starts")
 }
 
+/// Runs a command; gives its status, standard output and standard error.
+pub(crate) fn told(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().expect("the binary starts");
+    (output.status.code().expect("it ends by itself"), text(&output.stdout), text(&output.stderr))
+}
+
 /// Bytes as text, for messages.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

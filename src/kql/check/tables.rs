@@ -89,7 +89,10 @@ impl Tables {
     pub(super) fn of_mapping(&self, name: &str) -> Result<TableSchema, String> {
         match &self.given {
             Some(given) => Ok(TableSchema { name: name.into(), columns: given.columns.clone() }),
-            None => self.known(name).ok_or_else(|| "check `SourceRawTable`, or give `--schema FILE`".to_owned()),
+            None => self.known(name).ok_or_else(|| {
+                "check `SourceRawTable`, declare the table's columns under `SourceColumns`, or give `--schema FILE`"
+                    .to_owned()
+            }),
         }
     }
 
