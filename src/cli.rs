@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::terminal::EXIT_USAGE;
-use crate::{asim, config, demo, diff, documents, explain, hunt, kql, replay, run, stand_in, terminal, test};
+use crate::{asim, config, demo, diff, documents, drift, explain, hunt, kql, replay, run, stand_in, terminal, test};
 
 /// Normalises security logs to ASIM at ingest; writes them to an open lake and to Microsoft Sentinel.
 #[derive(Debug, Parser)]
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Test(test::TestArgs),
     /// Run two versions of a mapping over samples and show which columns change, for how many rows.
     Diff(diff::DiffArgs),
+    /// List columns and tables that no schema knows, with a proposed mapping line and stream column for each.
+    Drift(drift::DriftArgs),
     /// Work with ASIM content: import parsers and transformations as mappings, check rows against the schemas.
     #[command(subcommand)]
     Asim(asim::AsimCommand),
@@ -75,6 +77,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => or_faults(explain::run(args)),
         Command::Test(args) => or_faults(test::run(args)),
         Command::Diff(args) => or_faults(diff::run(args)),
+        Command::Drift(args) => or_faults(drift::run(args)),
         Command::Asim(command) => or_faults(asim::run(command)),
         Command::StandIn(args) => stand_in::run(args),
         Command::Kql(command) => kql::run(command),

@@ -123,7 +123,7 @@ fn catalog() -> Arc<Catalog> {
 }
 
 /// All tables of a lake; native ASIM tables that it lacks are empty, and have all their columns.
-async fn register_lake(hunter: &mut Hunter, config: &LakeConfig) -> anyhow::Result<()> {
+pub(crate) async fn register_lake(hunter: &mut Hunter, config: &LakeConfig) -> anyhow::Result<()> {
     let lake = Lake::open(config)?;
     let names = lake.tables().await?;
     if names.is_empty() {

@@ -15,6 +15,7 @@ mod config;
 mod demo;
 mod diff;
 mod documents;
+mod drift;
 mod explain;
 mod hunt;
 mod kql;

@@ -11,6 +11,7 @@ mod config;
 mod deploy;
 mod diff;
 mod documents;
+mod drift;
 mod explain;
 mod files;
 mod flow;

@@ -57,6 +57,13 @@ fn own_lines(lines: &[&str], key_line: usize) -> String {
     dedented.join("\n").trim_end().to_owned()
 }
 
+/// A column's name as KQL takes it: bare where it is a word, else in brackets.
+pub fn quoted_name(name: &str) -> String {
+    let is_word = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    if is_word { name.to_owned() } else { format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

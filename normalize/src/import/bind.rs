@@ -10,7 +10,7 @@ use super::{Content, Finding, Kind, Severity, without_prefix};
 use crate::asim;
 use crate::library::Library;
 use crate::mapping::Mapping;
-use crate::query::Query;
+use crate::query::{Query, quoted_name};
 
 /// What a person says about an import.
 #[derive(Debug, Clone, Default)]
@@ -207,11 +207,12 @@ impl Binding<'_> {
         let program = self.compiled(found)?;
         let lenient = !program.warnings().is_empty() || self.compile(Mode::Strict).is_err();
         let query = self.fitted(&program, target, found)?;
+        let remark = format!("Imported from {}.", self.content.file);
         let file = MappingFile {
             name: &self.name,
             title: self.content.title.as_deref(),
             version: self.content.version.as_deref(),
-            origin: &self.content.file,
+            remark: &remark,
             table: &self.schema.name,
             target,
             lenient,
@@ -333,12 +334,6 @@ fn findings(diagnostics: &[Diagnostic], file: &str, query: &Query, severity: Sev
 /// What a message names in backticks.
 fn named(message: &str) -> &str {
     message.split('`').nth(1).unwrap_or_default()
-}
-
-fn quoted_name(name: &str) -> String {
-    let is_word = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    if is_word { name.to_owned() } else { format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'")) }
 }
 
 /// Reads the columns of a raw table: a CSV file with `name,type` (a header line is known by these words), a JSON list of

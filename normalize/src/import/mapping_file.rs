@@ -5,24 +5,34 @@ use std::fmt::Write as _;
 use weir_contract::schema::Column;
 
 /// What a mapping file says.
-pub(super) struct MappingFile<'a> {
-    pub(super) name: &'a str,
-    pub(super) title: Option<&'a str>,
-    pub(super) version: Option<&'a str>,
-    /// Where it came from.
-    pub(super) origin: &'a str,
-    pub(super) table: &'a str,
-    pub(super) target: &'a str,
-    pub(super) lenient: bool,
-    pub(super) columns: &'a [Column],
-    pub(super) filter: Option<&'a str>,
-    pub(super) query: &'a str,
+#[derive(Debug, Clone, Copy)]
+pub struct MappingFile<'a> {
+    /// What people call it.
+    pub name: &'a str,
+    /// What it is.
+    pub title: Option<&'a str>,
+    /// Its version.
+    pub version: Option<&'a str>,
+    /// What its first line says.
+    pub remark: &'a str,
+    /// The raw table that it reads.
+    pub table: &'a str,
+    /// The table that its rows belong to.
+    pub target: &'a str,
+    /// Whether a column that the raw table lacks is empty.
+    pub lenient: bool,
+    /// The columns of a raw table that Weir does not know.
+    pub columns: &'a [Column],
+    /// Which rows it claims.
+    pub filter: Option<&'a str>,
+    /// Makes the rows.
+    pub query: &'a str,
 }
 
 impl MappingFile<'_> {
     /// The file, as YAML. Queries stand in literal blocks, line by line as they are.
-    pub(super) fn to_yaml(&self) -> String {
-        let mut text = format!("# Imported from {}.\n", one_line(self.origin));
+    pub fn to_yaml(&self) -> String {
+        let mut text = format!("# {}\n", one_line(self.remark));
         let mut key = |key: &str, value: &str| {
             let _ = writeln!(text, "{key}: {}", quoted(value));
         };

@@ -19,6 +19,7 @@ use weir_contract::schema::Column;
 
 pub use self::bind::{Imported, Options, import, read_columns};
 pub use self::finding::{Finding, Kind, Severity};
+pub use self::mapping_file::MappingFile;
 pub use self::params::Param;
 use crate::query::Query;
 
