@@ -11,7 +11,7 @@ use weir_contract::batch::RowKind;
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
 use weir_ingest::schema::RawTables;
-use weir_kql::Mode;
+use weir_kql::{Catalog, Mode};
 use weir_normalize::library::{Library, LibraryError};
 use weir_normalize::mapping::Mapping;
 use weir_normalize::metrics::NormalizeMetrics;
@@ -20,6 +20,7 @@ use weir_normalize::samples;
 
 use super::find;
 use super::report::plural;
+use crate::assembly::load_catalog;
 use crate::records;
 
 /// Arguments of `weir kql test`.
@@ -35,6 +36,9 @@ pub(crate) struct TestArgs {
     /// An unknown column is empty.
     #[arg(long)]
     lenient: bool,
+    /// A config file, for the functions and watchlists under its `mappings:`.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// What a mapping makes of its samples.
@@ -46,6 +50,7 @@ struct Made {
 
 /// Runs every mapping over its samples.
 pub(crate) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
+    let catalog = load_catalog(args.config.as_deref())?;
     let mut mappings = 0;
     let mut failed = 0;
     for found in find::files(&args.files)? {
@@ -56,7 +61,7 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
         }
         mappings += 1;
         let name = path.display();
-        match test(path, &text, args) {
+        match test(path, &text, args, &catalog) {
             Ok(told) => println!("{name}: {told}"),
             Err(fault) => {
                 failed += 1;
@@ -73,7 +78,7 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Tests one mapping; tells what was found well.
-fn test(path: &Path, text: &str, args: &TestArgs) -> anyhow::Result<String> {
+fn test(path: &Path, text: &str, args: &TestArgs, catalog: &Catalog) -> anyhow::Result<String> {
     let file = path.display().to_string();
     let mapping = Mapping::parse(&file, &file, text)?;
     let samples_path = samples::beside(path, "samples");
@@ -83,7 +88,7 @@ fn test(path: &Path, text: &str, args: &TestArgs) -> anyhow::Result<String> {
         samples_path.display()
     );
     let raw = std::fs::read(&samples_path).with_context(|| format!("`{}` cannot be read", samples_path.display()))?;
-    let made = make(mapping, raw, args.lenient).with_context(|| format!("`{}`", samples_path.display()));
+    let made = make(mapping, raw, args.lenient, catalog).with_context(|| format!("`{}`", samples_path.display()));
     let made = made.map_err(|error| match error.downcast::<LibraryError>() {
         // The faults of the mapping itself name its file.
         Ok(faults) => anyhow::Error::new(faults),
@@ -111,11 +116,11 @@ fn test(path: &Path, text: &str, args: &TestArgs) -> anyhow::Result<String> {
 }
 
 /// Decodes the samples as a source's records, and runs the mapping over them as the pipeline does.
-fn make(mapping: Mapping, raw: Vec<u8>, lenient: bool) -> anyhow::Result<Made> {
+fn make(mapping: Mapping, raw: Vec<u8>, lenient: bool, catalog: &Catalog) -> anyhow::Result<Made> {
     let tables = Arc::new(RawTables::builtin());
     let table = Arc::clone(&mapping.source_table);
     let mode = if lenient { Mode::Lenient } else { Mode::Strict };
-    let library = Library::compile(vec![mapping], |name| tables.schema(name).cloned(), mode)?;
+    let library = Library::compile_with(vec![mapping], |name| tables.schema(name).cloned(), mode, catalog)?;
     let budget = MemoryBudget::new(usize::MAX >> 1);
     let decoded = records::decode("samples", raw, Some(&table), tables, &budget);
     if let Some(letter) = decoded.dead_letters.first() {
