@@ -291,6 +291,7 @@ fn places_of_events_find_their_polygons() {
     for (arguments, expected) in [
         ("shapes, shape, x, y", vec!["0.5 0", "0.5 1", "1.5 1", "1.5 2"]),
         ("shapes, shape, x, y, return_unmatched = true", vec!["0.5 0", "0.5 1", "5.0 ", " ", "1.5 1", "1.5 2"]),
+        ("shapes, shape, 0.5, 0.5", vec!["0.5 0", "0.5 1", "5.0 0", "5.0 1", " 0", " 1", "1.5 0", "1.5 1"]),
     ] {
         let query = format!("{shapes} T | evaluate geo_polygon_lookup({arguments}) | project x, n");
         let program = compile(&query, &table, Mode::Strict).expect("compiles");
