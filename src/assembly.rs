@@ -1,5 +1,6 @@
 //! Makes the parts of a pipeline out of a checked config.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -26,7 +27,7 @@ use weir_sink::sentinel::SentinelSink;
 use weir_sink::sentinel::metrics::SentinelMetrics;
 use weir_sink::sink::Sink;
 
-use crate::config::{Config, ConfigFaults, MappingsConfig, RouteConfig, SinkName, UnknownColumns};
+use crate::config::{self, Config, ConfigFaults, MappingsConfig, RouteConfig, SinkName, UnknownColumns};
 use crate::pipeline::{Pipeline, PipelineMetrics, SINK_QUEUE, Stages};
 use crate::router::Router;
 use crate::server::ProcessMetrics;
@@ -146,6 +147,17 @@ pub(crate) fn assemble(config: &Config, once: bool) -> anyhow::Result<Assembly> 
         budget,
         progress,
     })
+}
+
+/// The functions and watchlists of the mappings of the config file at `path`; without one, there are none.
+///
+/// # Errors
+///
+/// [`ConfigFaults`], all of them at once.
+pub(crate) fn load_catalog(path: Option<&Path>) -> Result<Catalog, ConfigFaults> {
+    let Some(path) = path else { return Ok(Catalog::default()) };
+    let mappings = config::load(path)?.mappings;
+    content::load(&mappings.functions, &mappings.watchlists).map_err(ConfigFaults::of_mappings)
 }
 
 /// Loads and compiles the mappings in force; the error has every fault of theirs.

@@ -80,7 +80,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Drift(args) => or_faults(drift::run(args)),
         Command::Asim(command) => or_faults(asim::run(command)),
         Command::StandIn(args) => stand_in::run(args),
-        Command::Kql(command) => kql::run(command),
+        Command::Kql(command) => or_faults(kql::run(command)),
         Command::Config(ConfigCommand::Schema) => documents::print_config_schema(),
         Command::Config(ConfigCommand::Metrics) => documents::print_metrics(),
         Command::Completions { shell } => {

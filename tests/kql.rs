@@ -274,6 +274,97 @@ fn parse_takes_text_and_every_known_key_of_yaml() {
 }
 
 #[test]
+fn functions_and_watchlists_of_a_config_can_be_called() {
+    let place = Workplace::new();
+    place.write("functions/SiteOf.kql", "(host:string) {\n  tostring(split(host, '-')[0])\n}\n");
+    place.write("sites.csv", "Site,Zone\nber,lab\n");
+    place.write(
+        "weir.yaml",
+        "sources:\n  - name: s\n    files: {paths: [input]}\nlake: {url: lake}\nmappings:\n  functions: [functions]\n  \
+         watchlists: {sites: sites.csv}\n",
+    );
+    let calling = MAPPING
+        .replace("ActionType == \"LogonSuccess\"", "SiteOf(DeviceName) == \"ber\"")
+        .replace("LogonProtocol=Protocol", "Site = SiteOf(DeviceName)\n  | lookup (_GetWatchlist('sites')) on Site")
+        .replace("LogonProtocol\n", "LogonProtocol = Zone\n");
+    place.write("own/m.yaml", calling);
+    let (status, _, errors) = kql(&place, &["check", "own/m.yaml"]);
+    assert_eq!(status, 1);
+    assert!(errors.contains("unknown function `SiteOf`"), "{errors}");
+    assert!(errors.contains("`--config FILE` brings the functions"), "{errors}");
+    let (status, _, errors) = kql(&place, &["check", "own/m.yaml", "--config", "missing.yaml"]);
+    assert_eq!(status, 64, "{errors}");
+    let (status, out, errors) = kql(&place, &["check", "own/m.yaml", "functions", "-c", "weir.yaml"]);
+    assert_eq!((status, &*errors), (0, ""));
+    assert!(out.ends_with("2 files: no errors\n"), "{out}");
+    let (status, out, errors) =
+        kql_with(&place, &["check", "-", "-c", "weir.yaml"], "DeviceInfo | project s = SiteOf(DeviceName)");
+    assert_eq!((status, &*out), (0, "stdin: DeviceInfo to 1 column\n  s  string\n1 file: no errors\n"), "{errors}");
+}
+
+#[test]
+fn the_transformations_of_a_rule_are_checked_at_their_places() {
+    let place = Workplace::new();
+    let columns = "{\"columns\": [\n    {\"name\": \"TimeGenerated\", \"type\": \"datetime\"},\n    {\"name\": \"Bytes\", \"type\": \
+                   \"long\"}]}";
+    let rule = |query: &str| {
+        let query = serde_json::to_string(query).unwrap().replace('<', "\\u003c");
+        format!(
+            "{{\"properties\": {{\n  \"streamDeclarations\": {{\"Custom-Fw_CL\": {columns}, \"Custom-Gw_CL\": {columns}}},\n  \
+             \"dataFlows\": [{{\n    \"streams\": [\"Custom-Fw_CL\", \"Custom-Gw_CL\"],\n    \
+             \"transformKql\": {query},\n    \"outputStream\": \"Custom-Out_CL\"}}]}}}}\n"
+        )
+    };
+    place.write("rule.json", rule("source\r\n| where 1 < Byts\r\n| extend x = 1 +"));
+    let (status, out, errors) = kql(&place, &["check", "rule.json"]);
+    assert_eq!((status, &*out), (1, "1 file: 1 error\n"), "it is told once for both streams");
+    assert!(errors.contains(" --> rule.json:9:") && errors.contains(", query:3:"), "{errors}");
+
+    place.write("rule.json", rule("source\r\n| where 1 < Byts\r\n| project TimeGenerated"));
+    let (status, out, errors) = kql(&place, &["check", "rule.json", "--format", "json"]);
+    assert_eq!((status, &*errors), (1, ""));
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let found = &report["diagnostics"][0];
+    // `    "transformKql": "source\\r\\n| where 1 \\u003c ` is what stands before it.
+    let column = "    \"transformKql\": \"source\\r\\n| where 1 \\u003c ".len() + 1;
+    assert_eq!(
+        (&found["line"], &found["column"], &found["endColumn"]),
+        (&json!(9), &json!(column), &json!(column + 4))
+    );
+    assert_eq!(report["errors"], json!(1), "what is the same for both streams is told once: {out}");
+    let (_, _, errors) = kql(&place, &["check", "rule.json"]);
+    let expected = format!(
+        "error: unknown column `Byts`\n --> rule.json:9:{column}, query:2:13\n  |\n2 | | where 1 < Byts\n  |             ^^^^\n  \
+         = help: did you mean `Bytes`?\n"
+    );
+    assert!(errors.contains(&expected), "{errors}");
+
+    place.write("rule.json", rule("source | project TimeGenerated"));
+    let (status, out, errors) = kql(&place, &["check", "rule.json"]);
+    assert_eq!(status, 0, "{errors}");
+    let of_stream = |table: &str| format!("rule.json: transformKql: {table} to 1 column\n  TimeGenerated  datetime\n");
+    assert_eq!(out, of_stream("Fw_CL") + &of_stream("Gw_CL") + "1 file: no errors\n");
+    let (status, _, errors) = kql(&place, &["fmt", "rule.json"]);
+    assert_eq!(status, 0);
+    assert!(errors.contains("rule.json:9: `transformKql` is a JSON string"), "{errors}");
+
+    for (text, expected) in [
+        (rule("[variables('kql')]"), "is a template's expression"),
+        ("{\"dataFlows\": [{\"streams\": [\"Custom-A\"]}]}".to_owned(), "has no query"),
+        (rule("source").replace("\"long\"", "\"text\""), "column `Bytes`: `text` is no column type"),
+        ("[1]".to_owned(), "no data collection rule"),
+        (
+            rule("source").replace("Custom-Fw_CL\": {\"columns\"", "Custom-Other_CL\": {\"columns\""),
+            "declare its columns under",
+        ),
+    ] {
+        place.write("rule.json", text);
+        let (status, _, errors) = kql(&place, &["check", "rule.json"]);
+        assert!(status == 1 && errors.contains(expected), "{expected}\nis not in\n{errors}");
+    }
+}
+
+#[test]
 fn the_built_in_mappings_pass_the_tools() {
     let place = Workplace::new();
     let families = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("normalize/families");

@@ -106,7 +106,7 @@ fn of_kql(stem: String, text: &str) -> Function {
         .find(|line| !line.is_empty() && !line.starts_with("//"))
         .is_some_and(|line| line.starts_with('('));
     let opening = if starts_with_parameters { String::new() } else { "() {".to_owned() };
-    Function { name: stem, opening, query: Query { text: text.to_owned(), line: 1 } }
+    Function { name: stem, opening, query: Query::at(text, 1) }
 }
 
 fn of_yaml(stem: String, file: &str, text: &str) -> Result<Function, String> {

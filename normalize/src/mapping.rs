@@ -141,7 +141,7 @@ mod tests {
         let mapping = Mapping::parse("x/y", "x/y.yaml", FILE).expect("valid");
         assert_eq!(&*mapping.source_table, "Fw_CL");
         assert_eq!(&*mapping.target_table, "ASimDnsActivityLogs");
-        assert_eq!(mapping.parser, Query { text: "Fw_CL\n| extend b = 2\n".to_owned(), line: 6 });
+        assert_eq!(mapping.parser, Query::at("Fw_CL\n| extend b = 2\n", 6));
         assert_eq!(mapping.filter.expect("given").line, 4);
     }
 

@@ -188,7 +188,8 @@ fn a_rules_flows_are_mappings_of_its_streams() {
     done(batches);
     assert_eq!(made[1].yaml, None);
     let refused = &made[1].findings[0];
-    assert_eq!((refused.kind, refused.line), (Kind::RefusedOperator, Some(1)));
+    assert_eq!((refused.kind, refused.line), (Kind::RefusedOperator, Some(24)), "the line of the file");
+    assert!(refused.message.contains("--> rule.json:24, query:1:10\n"), "{}", refused.message);
     assert!(refused.message.contains("`summarize` cannot run at ingest"), "{}", refused.message);
 }
 
@@ -247,6 +248,11 @@ fn files_that_hold_no_query_say_so_with_their_line() {
     assert!(told("a.json", "{}").contains("`dataFlows`"));
     let expression = r#"{"dataFlows":[{"streams":["Custom-A"],"transformKql":"[variables('kql')]"}]}"#;
     assert!(told("a.json", expression).contains("a template's expression"));
+    let stream = r#"{"streamDeclarations":{"Custom-A":{"columns":[
+        {"name":"a","type":"int"},
+        {"name":"b","type":"text"}]}},"dataFlows":[{"streams":["Custom-A"]}]}"#;
+    assert!(told("a.json", stream).starts_with("a.json:3: the declaration of stream `Custom-A`, column `b`"));
+    assert!(told("a.json", &format!("[\n{expression}]")).starts_with("a.json:2: the data flow of stream `Custom-A`"));
     assert!(told("a.kql", "\n").contains("the file is empty"));
     let columns = |text: &str| read_columns(Path::new("c.csv"), text).unwrap_err();
     assert!(columns("a,int\nb\n").starts_with("c.csv:2: expected `name,type`"));

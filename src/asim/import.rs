@@ -10,11 +10,9 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use weir_ingest::schema::RawTables;
-use weir_kql::Catalog;
-use weir_normalize::content;
 use weir_normalize::import::{self, Imported, Options, Severity};
 
-use crate::config::{self, ConfigFaults};
+use crate::assembly::load_catalog;
 
 /// Arguments of `weir asim import`.
 #[derive(Debug, Args)]
@@ -69,7 +67,7 @@ struct Entry {
 
 /// Imports every file, writes the mappings and reports; the status is 1 if anything was not imported.
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    let catalog = catalog(args.config.as_deref())?;
+    let catalog = load_catalog(args.config.as_deref())?;
     let columns = match &args.schema {
         Some(path) => {
             let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -111,14 +109,6 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     }
     let all = entries.iter().all(|entry| entry.path.is_some());
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Functions and watchlists of a config's mappings.
-fn catalog(path: Option<&Path>) -> anyhow::Result<Catalog> {
-    let Some(path) = path else { return Ok(Catalog::default()) };
-    let mappings = config::load(path)?.mappings;
-    let catalog = content::load(&mappings.functions, &mappings.watchlists);
-    Ok(catalog.map_err(ConfigFaults::of_mappings)?)
 }
 
 /// Writes a mapping's file; one that is there stays, unless it is to be overwritten.

@@ -10,8 +10,10 @@
 
 mod clock;
 mod cloudtrail;
+mod device;
 mod dice;
 mod file_events;
+mod fleet;
 mod logon_events;
 mod network_events;
 mod organisation;
@@ -35,8 +37,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use self::clock::{Clock, SECOND, happened_before, push_time, ticks_of, time_at};
+use self::device::Device;
 use self::dice::Dice;
-use self::organisation::{Device, Organisation, TENANT_ID};
+use self::organisation::{Organisation, TENANT_ID};
 use self::row::Row;
 use self::scene::Scene;
 
@@ -135,7 +138,8 @@ impl Generator {
     /// An organisation drawn from `seed`, at `start`. Events are published from then on, at the rate of 400 devices.
     pub(crate) fn new(seed: u64, start: DateTime<Utc>) -> Self {
         let mut dice = Dice::new(seed);
-        let (organisation, devices) = Organisation::new(&mut dice, ticks_of(start));
+        let mut organisation = Organisation::new(&mut dice);
+        let devices = fleet::devices(&mut organisation, &mut dice, ticks_of(start));
         let clock = Clock::new(start, devices.len());
         Self {
             dice,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 use weir_contract::schema::{Column, TableSchema};
-use weir_kql::{Catalog, Diagnostic, Mode};
+use weir_kql::{Catalog, Diagnostic, Mode, Subject};
 use weir_normalize::library;
 use weir_normalize::mapping::Mapping;
 
@@ -17,12 +17,13 @@ use self::tables::{Reads, Tables};
 use super::find;
 use super::queries::{Query, QueryFile};
 use super::report::{Format, Report, plural};
+use crate::assembly::load_catalog;
 
 /// Arguments of `weir kql check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Files with a query or a stored function, mapping files, other YAML files with queries, or folders of such; `-`
-    /// reads standard input.
+    /// Files with a query or a stored function, mapping files, other YAML files with queries, data collection rules
+    /// (`.json`), or folders of such; `-` reads standard input.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// The raw table that a query reads, as the query calls it; absent: the known table that it names.
@@ -31,6 +32,9 @@ pub(crate) struct CheckArgs {
     /// The table's columns: a CSV or JSON file of names and types, or a table that Weir knows.
     #[arg(long, value_name = "FILE|NAME")]
     schema: Option<String>,
+    /// A config file, for the functions and watchlists under its `mappings:`.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Check as a hunting query: every operator, over any of the known tables.
     #[arg(long, conflicts_with = "dcr_strict")]
     hunt: bool,
@@ -79,7 +83,8 @@ struct Checker<'a> {
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let tables = Tables::new(args.table.as_deref(), args.schema.as_deref())?;
     let report = Report { errors: 0, warnings: 0, diagnostics: Vec::new(), outputs: Vec::new() };
-    let mut checker = Checker { args, tables, catalog: Catalog::default(), report };
+    let catalog = load_catalog(args.config.as_deref())?;
+    let mut checker = Checker { args, tables, catalog, report };
     let mut files = 0;
     for found in find::files(&args.files)? {
         match QueryFile::read(&found, &args.stdin_name) {
@@ -117,7 +122,13 @@ impl Checker<'_> {
 
     fn tell(&mut self, file: &QueryFile, query: &Query, diagnostics: &[Diagnostic]) {
         for diagnostic in diagnostics {
-            self.report.add(file.finding(query, diagnostic));
+            let is_of_config = matches!(diagnostic.subject, Subject::UnknownFunction | Subject::UnknownWatchlist);
+            let is_near = diagnostic.help.as_ref().is_some_and(|help| help.starts_with("did you mean"));
+            let mut diagnostic = diagnostic.clone();
+            if is_of_config && !is_near && self.args.config.is_none() {
+                diagnostic.help = Some("`--config FILE` brings the functions and watchlists of a config".to_owned());
+            }
+            self.report.add(file.finding(query, &diagnostic));
         }
     }
 
@@ -187,9 +198,18 @@ impl Checker<'_> {
             }
             diagnostics
         };
-        let schema = match self.tables.of_query(&text) {
-            Reads::Table(schema) => schema,
-            Reads::Faulty(errors) => return self.tell(file, query, &in_query(errors)),
+        let schema = match &query.stream {
+            Some(stream) => match self.tables.of_stream(stream) {
+                Ok(schema) => schema,
+                Err(help) => {
+                    let message = format!("no columns are known for the stream of `{}`", stream.name);
+                    return self.tell(file, query, &[Diagnostic::error(0..0, message).with_help(help)]);
+                }
+            },
+            None => match self.tables.of_query(&text, &self.catalog) {
+                Reads::Table(schema) => schema,
+                Reads::Faulty(errors) => return self.tell(file, query, &in_query(errors)),
+            },
         };
         if matches!(query.key.as_deref(), Some("ParserFilterQuery" | "filter")) {
             return self.filter(file, query, &schema);
@@ -220,7 +240,7 @@ impl Checker<'_> {
     }
 
     fn filter(&mut self, file: &QueryFile, query: &Query, schema: &TableSchema) {
-        match weir_kql::compile_filter(&query.text, schema, self.mode()) {
+        match weir_kql::compile_filter_with(&query.text, schema, self.mode(), &self.catalog) {
             Ok(filter) => self.tell(file, query, filter.warnings()),
             Err(errors) => self.tell(file, query, &errors),
         }

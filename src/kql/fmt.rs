@@ -43,10 +43,15 @@ pub(crate) fn run(args: &FmtArgs) -> anyhow::Result<ExitCode> {
                 continue;
             }
         };
-        for query in file.queries.iter().filter(|query| matches!(query.place, Place::Changed { .. })) {
+        for query in &file.queries {
             let key = query.key.as_deref().unwrap_or_default();
+            let why = match query.place {
+                Place::Whole | Place::Block { .. } => continue,
+                Place::Changed { .. } => format!("no block scalar (`{key}: |`)"),
+                Place::Json { .. } => "a JSON string, which has no lines of its own".to_owned(),
+            };
             let line = file.finding(query, &weir_kql::Diagnostic::error(0..0, "")).line;
-            eprintln!("warning: {}:{line}: `{key}` is no block scalar (`{key}: |`); it stays as it is", file.name);
+            eprintln!("warning: {}:{line}: `{key}` is {why}; it stays as it is", file.name);
         }
         if args.check {
             if text != file.text {
@@ -81,7 +86,7 @@ fn format(file: &QueryFile) -> Result<String, Vec<Finding>> {
                 let before = &file.text[bytes.clone()];
                 text.replace_range(bytes.clone(), &indented(&formatted, *indent, before));
             }
-            Place::Changed { .. } => {}
+            Place::Changed { .. } | Place::Json { .. } => {}
         }
     }
     if findings.is_empty() { Ok(text) } else { Err(findings) }

@@ -1,15 +1,20 @@
-//! A file with KQL: one query or stored function, or a YAML file with queries under known keys.
+//! A file with KQL: one query or stored function, a YAML file with queries under known keys, or a data collection rule
+//! with transformations.
 //!
 //! What the compiler says of a query is told at its place in the file. Inside a YAML block scalar (`key: |`) that place is
-//! exact; text that YAML folds or quotes is told by the line of its key.
+//! exact; text that YAML folds or quotes is told by the line of its key. Inside a JSON string the place in the file is exact,
+//! and the lines that people see are the query's.
 
 use std::io::Read as _;
 use std::ops::Range;
 use std::path::Path;
 
 use serde_json::Value;
+use weir_contract::json;
+use weir_contract::schema::TableSchema;
 use weir_contract::yaml::{Document, pointer_to};
 use weir_kql::Diagnostic;
+use weir_normalize::import;
 
 use super::find::Found;
 use super::report::Finding;
@@ -36,6 +41,9 @@ pub(super) struct Query {
     pub(super) key: Option<String>,
     pub(super) text: String,
     pub(super) place: Place,
+    /// Of a data collection rule: the stream that the query reads, under its table's name, with the columns that the rule
+    /// declares.
+    pub(super) stream: Option<TableSchema>,
 }
 
 /// Where a query's text stands in its file.
@@ -47,6 +55,8 @@ pub(super) enum Place {
     Block { bytes: Range<usize>, indent: usize },
     /// Text that YAML changes while it reads it; its first line, from 1.
     Changed { line: usize },
+    /// A JSON string: these bytes of the file, with the quotes.
+    Json { bytes: Range<usize> },
 }
 
 impl QueryFile {
@@ -65,9 +75,12 @@ impl QueryFile {
         let text = String::from_utf8(bytes).map_err(|_| unreadable("is not UTF-8 text".to_owned()))?;
         // A byte order mark is no part of the query.
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        if Path::new(&name).extension().is_some_and(|ending| ending == "json") {
+            return Self::of_rule(name, text).map(Some);
+        }
         let is_yaml = Path::new(&name).extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
         if !is_yaml {
-            let query = Query { key: None, text: text.clone(), place: Place::Whole };
+            let query = Query { key: None, text: text.clone(), place: Place::Whole, stream: None };
             return Ok(Some(Self { name, text, document: None, queries: vec![query] }));
         }
         let mut file = Self { name, text, document: None, queries: Vec::new() };
@@ -76,7 +89,7 @@ impl QueryFile {
         file.collect(&document, &document.value, "");
         file.queries.sort_by_key(|query| match &query.place {
             Place::Whole => 0,
-            Place::Block { bytes, .. } => file.text[..bytes.start].matches('\n').count() + 1,
+            Place::Block { bytes, .. } | Place::Json { bytes } => file.text[..bytes.start].matches('\n').count() + 1,
             Place::Changed { line } => *line,
         });
         if file.queries.is_empty() {
@@ -86,6 +99,27 @@ impl QueryFile {
         }
         file.document = Some(document);
         Ok(Some(file))
+    }
+
+    /// A data collection rule, or a template with such: a query for each stream of a flow with a transformation.
+    fn of_rule(name: String, text: String) -> Result<Self, Box<Finding>> {
+        let mut file = Self { name, text, document: None, queries: Vec::new() };
+        let flows = import::read(Path::new(&file.name), &file.text);
+        let flows = flows.map_err(|error| Box::new(file.at_line(error.line, error.message, None)))?;
+        for flow in flows {
+            let Some(bytes) = flow.query.json else { continue };
+            file.queries.push(Query {
+                key: Some("transformKql".to_owned()),
+                text: flow.query.text,
+                place: Place::Json { bytes },
+                stream: flow.table.map(|name| TableSchema { name: name.as_str().into(), columns: flow.columns }),
+            });
+        }
+        if file.queries.is_empty() {
+            let help = "a query stands under `transformKql` of a data flow".to_owned();
+            return Err(Box::new(file.at_line(1, "has no query".to_owned(), Some(help))));
+        }
+        Ok(file)
     }
 
     fn collect(&mut self, document: &Document, value: &Value, pointer: &str) {
@@ -103,7 +137,12 @@ impl QueryFile {
                                     line
                                 },
                             });
-                            self.queries.push(Query { key: Some(key.clone()), text: query.clone(), place });
+                            self.queries.push(Query {
+                                key: Some(key.clone()),
+                                text: query.clone(),
+                                place,
+                                stream: None,
+                            });
                         }
                         value => self.collect(document, value, &pointer),
                     }
@@ -132,6 +171,14 @@ impl QueryFile {
                 Finding::new(&self.name, &self.text, 1, &Diagnostic { span, ..diagnostic.clone() })
             }
             Place::Changed { line } => Finding::new(&self.name, &query.text, *line, diagnostic),
+            Place::Json { bytes } => {
+                let place = |position| in_json(&self.text, bytes, &query.text, position);
+                let span = place(diagnostic.span.start)..place(diagnostic.span.end);
+                let found = Finding::new(&self.name, &self.text, 1, &Diagnostic { span, ..diagnostic.clone() });
+                // The file's line has all of the query: people read it line by line.
+                let label = format!("{}:{}:{}, query", self.name, found.line, found.column);
+                Finding { rendered: diagnostic.render(&label, &query.text, 1), ..found }
+            }
         }
     }
 
@@ -186,6 +233,18 @@ fn in_block(file: &str, bytes: &Range<usize>, indent: usize, query: &str, positi
         start += line.len();
     }
     bytes.end.min(file.len())
+}
+
+/// The position in the file of a position in a query that a JSON string holds. The query begins behind a template's escape
+/// (`[[` for `[`), and its lines end without carriage returns.
+fn in_json(file: &str, bytes: &Range<usize>, query: &str, position: usize) -> usize {
+    let token = &file[bytes.clone()];
+    let written: String = serde_json::from_str(token).unwrap_or_default();
+    let mut at = written.find("[[").filter(|_| written.trim_start().starts_with("[[")).map_or(0, |start| start + 1);
+    for byte in &query.as_bytes()[..position.min(query.len())] {
+        at += if *byte == b'\n' && written.as_bytes().get(at) == Some(&b'\r') { 2 } else { 1 };
+    }
+    bytes.start + json::position_in_string(token, at)
 }
 
 #[cfg(test)]

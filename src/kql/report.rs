@@ -17,7 +17,7 @@ pub(super) enum Format {
 
 /// One message, at its place in a file. Lines and columns count from 1, columns in characters; the end is the first
 /// column behind what is meant.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Finding {
     pub(super) file: String,
@@ -91,7 +91,11 @@ impl Finding {
 }
 
 impl<Output: Serialize> Report<Output> {
+    /// Adds a finding. One query may be checked for several streams; what is the same is told once.
     pub(super) fn add(&mut self, finding: Finding) {
+        if self.diagnostics.contains(&finding) {
+            return;
+        }
         match finding.severity {
             "error" => self.errors += 1,
             _ => self.warnings += 1,

@@ -9,6 +9,7 @@ pub mod ack;
 pub mod batch;
 pub mod datetime;
 pub mod dead_letter;
+pub mod json;
 pub mod memory;
 pub mod metrics;
 pub mod position;

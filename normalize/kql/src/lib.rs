@@ -26,6 +26,7 @@ mod outline;
 pub mod plan;
 mod program;
 mod scalar;
+mod sphere;
 mod stored;
 mod syntax;
 mod text;

@@ -72,7 +72,7 @@ const DOCS: &[OperatorDoc] = &[
     operator("top-hitters", OverAllRows, "`top-hitters n of value [by weight]`: the values that occur or weigh most, exact"),
     operator("top-nested", OverAllRows, "`top-nested n of value [with others=label] by aggregate, …`: top groups inside top groups"),
     operator("make-series", OverAllRows, "`make-series name = aggregate default=value on axis from a to b step c by key, …`: arrays along an axis"),
-    operator("evaluate", OverAllRows, "`evaluate plugin(…)`: `bag_unpack` (at ingest with an output schema), `pivot`, `narrow`"),
+    operator("evaluate", OverAllRows, "`evaluate plugin(…)`: `bag_unpack` (at ingest with an output schema), `geo_polygon_lookup` (at ingest in a constant table), `pivot`, `narrow`"),
     operator("partition", OverAllRows, "`partition by column (operators)`: the operators on each part, at most 1,000 of them"),
     operator("scan", OverAllRows, "`scan declare (…) with (step name: condition => column = value; …)`: rows that match steps in turn"),
     operator("reduce", OverAllRows, "`reduce by text with threshold=0.1, characters=\"-\"`: groups of similar texts"),

@@ -152,6 +152,127 @@ fn places_have_distances_and_cells() {
 }
 
 #[test]
+fn points_are_in_polygons_and_near_them() {
+    // The pages' examples: the corner of Central Park, part of Manhattan, and polygons that break a rule each.
+    let park = "dynamic({'type':'Polygon','coordinates':[[[-73.9495,40.7969],[-73.95807266235352,40.80068603561921],[-73.98201942443848,40.76825672305777],[-73.97317886352539,40.76455136505513],[-73.9495,40.7969]]]})";
+    let square = |rings: &str| format!("dynamic({{'type':'Polygon','coordinates':[{rings}]}})");
+    let outer = "[[0,0],[10,0],[10,10],[0,10],[0,0]]";
+    let hole = "[[4,4],[4,6],[6,6],[6,4],[4,4]]";
+    let holed = square(&format!("{outer},{hole}"));
+    let two =
+        format!("dynamic({{'coordinates':[[{outer},{hole}],[[[20,0],[30,0],[30,10],[20,0]]]],'type':'MultiPolygon'}})");
+    let inside = |place: &str, polygon: &str| format!("geo_point_in_polygon({place}, {polygon})");
+    let cases = [
+        (format!("round(geo_distance_point_to_polygon(-73.9839, 40.7705, {park}), 6)"), "259.940756"),
+        (inside("-73.9839, 40.7705", park), "False"),
+        (inside("-73.9655, 40.7812", park), "True"),
+        (format!("geo_distance_point_to_polygon(-73.9655, 40.7812, {park})"), "0.0"),
+        (inside("3, 3", &holed), "True"),
+        (inside("5, 5", &holed), "False"),
+        (inside("29, 5", &two), "True"),
+        (inside("5, 5", &two), "False"),
+        (inside("3, 3", &format!("todynamic(strcat(tostring({holed}), ''))")), "True"),
+        // Altitudes may follow.
+        (inside("1, 2", &square("[[0,0,5],[10,0,5],[10,10,5],[0,0,5]]")), "False"),
+        (inside("2, 1", &square("[[0,0,5],[10,0,5],[10,10,5],[0,0,5]]")), "True"),
+        (inside("500, 1", &holed), ""),
+        (format!("geo_distance_point_to_polygon(500, 1, {})", square("[[0,0],[10,10],[10,1],[0,0]]")), ""),
+        // A point twice, an open ring, a point off the globe, an edge between antipodes, no ring, and no polygon.
+        (format!("geo_distance_point_to_polygon(1, 1, {})", square("[[0,0],[10,10],[10,10],[0,0]]")), ""),
+        (inside("1, 1", &square("[[0,0],[10,0],[10,10],[0,10]]")), ""),
+        (inside("1, 1", &square("[[0,0],[10,0],[10,91],[0,0]]")), ""),
+        (inside("1, 1", &square("[[0,0],[180,0],[10,10],[0,0]]")), ""),
+        (inside("1, 1", &square("")), ""),
+        (inside("1, 1", "dynamic({'type':'Point','coordinates':[1,1]})"), ""),
+        (inside("1, 1", "dynamic([1,2])"), ""),
+        (inside("1, 1", "dynamic(null)"), ""),
+    ];
+    let cases: Vec<(&str, &str)> = cases.iter().map(|(expression, expected)| (&**expression, *expected)).collect();
+    check(&cases);
+}
+
+#[test]
+fn buffers_are_polygons_around_circles() {
+    check(&[
+        ("geo_point_buffer(x, y, 20000).type", "Polygon"),
+        // cos(pi/n) = tan(r)/tan(r + t): with the radius 20 km and 10 m, n = 99.35.
+        ("array_length(geo_point_buffer(x, y, 20000).coordinates[0])", "101"),
+        ("array_length(geo_point_buffer(x, y, 20000, 10).coordinates[0])", "101"),
+        ("array_length(geo_point_buffer(x, y, 300, 0.1).coordinates[0])", "123"),
+        ("geo_point_in_polygon(x, y, geo_point_buffer(x, y, 100))", "True"),
+        ("isnull(geo_point_buffer(200, 1, 0.1))", "True"),
+        ("isnull(geo_point_buffer(10, 10, -1))", "True"),
+        ("isnull(geo_point_buffer(10, 10, 1000, 0.0001))", "True"),
+        ("isnull(geo_point_buffer(10, 10, real(null)))", "True"),
+        ("isnull(geo_point_buffer(10, 10, 100, real(null)))", "True"),
+    ]);
+}
+
+#[test]
+fn h3_cells_are_those_of_the_published_examples() {
+    // The function pages' examples, those of H3's own documentation, and Snowflake's of the Brandenburg Gate.
+    check(&[
+        ("geo_point_to_h3cell(-74.04450446039874, 40.689250859314974)", "862a1072fffffff"),
+        ("geo_point_to_h3cell(-73.956683, 40.807907, 5)", "852a100bfffffff"),
+        ("geo_point_to_h3cell(-122.418307, 37.775938, 9)", "8928308280fffff"),
+        ("tolong(strcat('0x', geo_point_to_h3cell(13.377704, 52.516262, 8)))", "613036919424548863"),
+        ("geo_point_to_h3cell(300, 1, 8)", ""),
+        ("geo_point_to_h3cell(1, 1, 16)", ""),
+        ("geo_point_to_h3cell(1, 1, -1)", ""),
+        ("geo_point_to_h3cell(1, 1, int(null))", ""),
+        ("geo_h3cell_level('862a1072fffffff')", "6"),
+        ("gettype(geo_h3cell_level('862a1072fffffff'))", "int"),
+        ("geo_h3cell_level(geo_point_to_h3cell(1, 1, 10))", "10"),
+        ("geo_h3cell_level('abc')", ""),
+        ("geo_h3cell_level('+62a1072fffffff')", ""),
+        ("geo_h3cell_level('')", ""),
+        ("geo_h3cell_parent('862a1072fffffff')", "852a1073fffffff"),
+        ("geo_h3cell_parent('862a1072fffffff', 1)", "812a3ffffffffff"),
+        ("geo_h3cell_parent('862a1072fffffff', 6)", "862a1072fffffff"),
+        ("geo_h3cell_parent('862a1072fffffff', 7)", ""),
+        ("geo_h3cell_parent('862a1072fffffff', 100)", ""),
+        ("geo_h3cell_parent(geo_point_to_h3cell(1, 1, 15), 15)", ""),
+        ("geo_h3cell_parent(geo_point_to_h3cell(1, 1, 0))", ""),
+        ("geo_h3cell_parent('123')", ""),
+        (
+            "geo_h3cell_children('862a1072fffffff')",
+            r#"["872a10728ffffff","872a10729ffffff","872a1072affffff","872a1072bffffff","872a1072cffffff","872a1072dffffff","872a1072effffff"]"#,
+        ),
+        ("array_length(geo_h3cell_children('862a1072fffffff', 9))", "343"),
+        // A pentagon has five neighbors, and one child less.
+        ("array_length(geo_h3cell_children('8009fffffffffff'))", "6"),
+        ("array_length(geo_h3cell_neighbors('8009fffffffffff'))", "5"),
+        ("geo_h3cell_children('862a1072fffffff', 6)", r#"["862a1072fffffff"]"#),
+        ("isnull(geo_h3cell_children('862a1072fffffff', 5))", "True"),
+        ("isnull(geo_h3cell_children('862a1072fffffff', 12))", "True"),
+        ("isnull(geo_h3cell_children('8009fffffffffff', 0))", "True"),
+        ("isnull(geo_h3cell_children(geo_point_to_h3cell(1, 1, 15)))", "True"),
+        ("isnull(geo_h3cell_children('abc'))", "True"),
+        (
+            "geo_h3cell_neighbors('862a1072fffffff')",
+            r#"["862a10727ffffff","862a10707ffffff","862a1070fffffff","862a10777ffffff","862a100dfffffff","862a100d7ffffff"]"#,
+        ),
+        ("isnull(geo_h3cell_neighbors('abc'))", "True"),
+        (
+            "geo_h3cell_rings('861f8894fffffff', 2)",
+            r#"[["861f8894fffffff"],["861f88947ffffff","861f8895fffffff","861f88867ffffff","861f8d497ffffff","861f8d4b7ffffff","861f8896fffffff"],["861f88967ffffff","861f88977ffffff","861f88957ffffff","861f8882fffffff","861f88877ffffff","861f88847ffffff","861f8886fffffff","861f8d49fffffff","861f8d487ffffff","861f8d4a7ffffff","861f8d59fffffff","861f8d597ffffff"]]"#,
+        ),
+        ("geo_h3cell_rings('861f8894fffffff', 0)", r#"[["861f8894fffffff"]]"#),
+        ("array_length(geo_h3cell_rings('861f8894fffffff', 142)[142])", "852"),
+        ("isnull(geo_h3cell_rings('861f8894fffffff', 143))", "True"),
+        ("isnull(geo_h3cell_rings('abc', 3))", "True"),
+        ("geo_h3cell_to_central_point('862a1072fffffff').type", "Point"),
+        ("round(toreal(geo_h3cell_to_central_point('862a1072fffffff').coordinates[0]), 12)", "-74.016008479792"),
+        ("round(toreal(geo_h3cell_to_central_point('862a1072fffffff').coordinates[1]), 12)", "40.70416790835"),
+        ("isnull(geo_h3cell_to_central_point('1'))", "True"),
+        ("array_length(geo_h3cell_to_polygon('862a1072fffffff').coordinates[0])", "7"),
+        ("round(toreal(geo_h3cell_to_polygon('862a1072fffffff').coordinates[0][2][1]), 12)", "40.696775140349"),
+        ("isnull(geo_h3cell_to_polygon('@'))", "True"),
+        ("geo_point_in_polygon(-74.0445, 40.68925, geo_h3cell_to_polygon('862a1072fffffff'))", "True"),
+    ]);
+}
+
+#[test]
 fn compressed_texts_unpack_to_themselves() {
     check(&[
         ("gzip_compress_to_base64_string(s)", "H4sIAAAAAAAA/wEUAOv/MTIzNDU2Nzg5MHF3ZXJ0eXVpb3A6m7f2FAAAAA=="),

@@ -220,6 +220,108 @@ fn bag_unpack_gives_each_slot_a_column_of_its_type() {
     assert_eq!((a.value(0).to_string(), a.value(1).to_string()), ("7".to_owned(), String::new()));
 }
 
+/// The page's polygons and places, with shorter digits.
+const NEW_YORK: &str = "[[[-73.97375,40.743],[-73.98654,40.75487],[-73.99911,40.74113],[-73.97375,40.743]]]";
+const PARIS: &str = "[[[2.57565,48.76957],[2.4201,49.05163],[2.10168,48.80114],[2.57565,48.76957]]]";
+
+/// The lookup of those places among those polygons.
+fn places_in_polygons(arguments: &str) -> String {
+    let polygon = |name: &str, rings: &str| format!("'{name}', dynamic({{'type':'Polygon','coordinates':{rings}}})");
+    format!(
+        "let shapes = datatable(name:string, shape:dynamic)[{}, {}, 'none', dynamic(null)]; \
+         datatable(name:string, x:real, y:real)['Empire State', -73.98567, 40.74843, 'Museum', -73.98779, 40.74357, \
+         'Eiffel', 2.29449, 48.85826, 'London', -0.13246, 51.4988, 'Liberty', -74.04462, 40.6892, 'nowhere', 200, 1] \
+         | evaluate geo_polygon_lookup({arguments}) | project-away x, y",
+        polygon("New York", NEW_YORK),
+        polygon("Paris", PARIS)
+    )
+}
+
+#[test]
+fn places_find_their_polygons() {
+    let found = ["Empire State|New York", "Museum|New York", "Eiffel|Paris"];
+    let names = "name:string|name1:string";
+    let all = [found[0], found[1], found[2], "London|", "Liberty|", "nowhere|"];
+    check(&[
+        (&places_in_polygons("shapes, shape, x, y"), &[&[names], &found[..]].concat()),
+        (&places_in_polygons("shapes, shape, x, y, return_unmatched = true"), &[&[names], &all[..]].concat()),
+        // Liberty stands 6.6 km from the border; a wider radius changes nothing there.
+        (
+            &places_in_polygons("shapes, shape, x, y, 7000, false, 1.5"),
+            &[names, found[0], found[1], found[2], "Liberty|New York"],
+        ),
+        (
+            &(places_in_polygons("shapes, shape, x, y, Radius = 6000, return_lookup_key = true") + " | take 1"),
+            &[
+                "name:string|name1:string|shape:dynamic",
+                &format!("{}|{{\"type\":\"Polygon\",\"coordinates\":{NEW_YORK}}}", found[0]),
+            ],
+        ),
+        // A place in several polygons comes once for each.
+        (
+            &(places_in_polygons("(union shapes, shapes), shape, x, y") + " | where name == 'Eiffel'"),
+            &[names, found[2], found[2]],
+        ),
+        (&(places_in_polygons("shapes, shape, x, y") + " | getschema | count"), &["Count:long", "2"]),
+    ]);
+    refuses(&[
+        (&places_in_polygons("shapes, shape, x"), "needs a table, its column of polygons"),
+        (&places_in_polygons("shapes, 'shape', x, y"), "expected the name of the table's column"),
+        (&places_in_polygons("shapes, shap, x, y"), "did you mean `shape`"),
+        (&places_in_polygons("shapes, name, x, y"), "must be dynamic values"),
+        (&places_in_polygons("shapes, shape, x, yy"), "unknown column `yy`"),
+        (&places_in_polygons("shapes, shape, x, y, radius = x"), "unknown"),
+        (&places_in_polygons("shapes, shape, x, y, join_hint = 2.0"), "has no argument `join_hint`"),
+        (&places_in_polygons("shapes, shape, x, y, 1, true, 1, true, 1"), "at most eight"),
+        ("T | evaluate geo_polygon_lookup(T, D, N, N)", "must be constant at ingest"),
+    ]);
+}
+
+#[test]
+fn places_of_events_find_their_polygons() {
+    let table = TableSchema {
+        name: "T".into(),
+        columns: vec![Column::new("x", ColumnType::Real), Column::new("y", ColumnType::Real)],
+    };
+    let real = |values: Vec<Option<f64>>| Arc::new(arrow::array::Float64Array::from(values)) as arrow::array::ArrayRef;
+    let x = real(vec![Some(0.5), Some(5.0), None, Some(1.5)]);
+    let y = real(vec![Some(0.5), Some(5.0), Some(1.0), Some(0.5)]);
+    let batch = RecordBatch::try_from_iter([("x", x), ("y", y)]).expect("a batch");
+    let shapes = "let shapes = range n from 0 to 2 step 1 | extend shape = geo_point_buffer(n, 0.5, 100000);";
+    for (arguments, expected) in [
+        ("shapes, shape, x, y", vec!["0.5 0", "0.5 1", "1.5 1", "1.5 2"]),
+        ("shapes, shape, x, y, return_unmatched = true", vec!["0.5 0", "0.5 1", "5.0 ", " ", "1.5 1", "1.5 2"]),
+        ("shapes, shape, 0.5, 0.5", vec!["0.5 0", "0.5 1", "5.0 0", "5.0 1", " 0", " 1", "1.5 0", "1.5 1"]),
+    ] {
+        let query = format!("{shapes} T | evaluate geo_polygon_lookup({arguments}) | project x, n");
+        let program = compile(&query, &table, Mode::Strict).expect("compiles");
+        let rows = program.run(&batch).expect("runs");
+        let cells: Vec<ArrayFormatter<'_>> = rows
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column, &FormatOptions::default()).expect("printable"))
+            .collect();
+        let found: Vec<String> =
+            (0..rows.num_rows()).map(|row| format!("{} {}", cells[0].value(row), cells[1].value(row))).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn cells_and_their_neighbors_are_keys_of_joins() {
+    // As the page on geospatial joins does it: places within a cell of each other share one of the tokens.
+    check(&[(
+        "let tokens = (x:real, y:real) { let cell = geo_point_to_h3cell(x, y, 14); \
+         array_concat(pack_array(cell), geo_h3cell_neighbors(cell)) }; \
+         datatable(a:string, x:real, y:real)['a', -0.12433080766874127, 51.51115841361647, \
+         'b', -0.12432651341458723, 51.511160848670585, 'c', -0.12432466939637266, 51.51115959669167, 'd', 1, 1] \
+         | mv-expand token = tokens(x, y) to typeof(string) \
+         | join kind=inner (datatable(id:long, x:real, y:real)[1, -0.12432668105284961, 51.51115938802832] \
+         | mv-expand token = tokens(x, y) to typeof(string)) on token | distinct a, id",
+        &["a:string|id:long", "a|1", "b|1", "c|1"],
+    )]);
+}
+
 #[test]
 fn pivot_and_narrow_turn_rows_and_columns() {
     let deaths = "datatable(State:string, Kind:string, Source:string, Dead:long)['AL','Wind','x',1, 'AK','Wind','y',2, \

@@ -91,7 +91,7 @@ pub fn import(
 fn prepared(content: &Content, options: &Options) -> Result<Query, Vec<Finding>> {
     let query = &content.query;
     let outline =
-        weir_kql::outline(&query.text).map_err(|errors| findings(&errors, &content.file, query, Severity::Error))?;
+        weir_kql::outline(&query.text).map_err(|errors| findings(&errors, &content.path, query, Severity::Error))?;
     let mut values: Vec<(String, String)> = Vec::new();
     for param in &content.params {
         let value = match (param.ty, param.name.as_str()) {
@@ -108,7 +108,7 @@ fn prepared(content: &Content, options: &Options) -> Result<Query, Vec<Finding>>
         }
     }
     let lets: String = values.iter().map(|(name, value)| format!("let {name} = {value}; ")).collect();
-    Ok(Query { text: format!("{lets}{}", query.text), line: query.line })
+    Ok(Query { text: format!("{lets}{}", query.text), ..query.clone() })
 }
 
 /// The raw tables to bind to, with their columns.
@@ -243,11 +243,11 @@ impl Binding<'_> {
     fn compiled(&self, found: &mut Vec<Finding>) -> Option<Program> {
         match self.compile(Mode::Lenient) {
             Ok(program) => {
-                found.extend(findings(program.warnings(), &self.content.file, self.query, Severity::Warning));
+                found.extend(findings(program.warnings(), &self.content.path, self.query, Severity::Warning));
                 Some(program)
             }
             Err(errors) => {
-                found.extend(findings(&errors, &self.content.file, self.query, Severity::Error));
+                found.extend(findings(&errors, &self.content.path, self.query, Severity::Error));
                 None
             }
         }
@@ -326,7 +326,7 @@ fn findings(diagnostics: &[Diagnostic], file: &str, query: &Query, severity: Sev
         severity,
         line: Some(query.line_of(diagnostic.span.start)),
         subject: named(&diagnostic.message).to_owned(),
-        message: diagnostic.render(file, &query.text, query.line).trim_end().to_owned(),
+        message: query.render(file, diagnostic).trim_end().to_owned(),
     };
     diagnostics.iter().map(finding).collect()
 }

@@ -28,6 +28,8 @@ use crate::query::Query;
 pub struct Content {
     /// The file, for messages; with the place within it where one file has several queries.
     pub file: String,
+    /// The file alone.
+    pub path: String,
     /// What its mapping will be called.
     pub name: String,
     /// What the file says it is.
@@ -73,11 +75,12 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<Content>, ReadError> {
             Err(ReadError { file, line: 1, message: "the file is empty; expected a query".to_owned() })
         }
         _ => Ok(vec![Content {
+            path: file.clone(),
             file,
             name: stem,
             title: None,
             version: None,
-            query: Query { text: text.to_owned(), line: 1 },
+            query: Query::at(text, 1),
             filter: None,
             params: Vec::new(),
             table: None,

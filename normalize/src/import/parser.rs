@@ -40,6 +40,7 @@ pub(super) fn read(file: &str, stem: &str, text: &str) -> Result<Content, ReadEr
     let name = NAME_KEYS.iter().find_map(|key| value.get(key).and_then(Value::as_str)).unwrap_or(stem);
     Ok(Content {
         file: file.to_owned(),
+        path: file.to_owned(),
         name: name.trim().to_owned(),
         title: text_at("/Parser/Title").or_else(|| text_at("/Title")),
         version: text_at("/Parser/Version").or_else(|| text_at("/Version")),

@@ -4,8 +4,8 @@
 //! judges. One HTTP server plays three parts of the cloud and adds an interface of its own:
 //!
 //! ```text
-//! POST /{tenant}/oauth2/v2.0/token                      Entra's token endpoint           tokens.rs
-//! GET  /metadata/identity/oauth2/token                  managed identity of a machine    tokens.rs
+//! POST /{tenant}/oauth2/v2.0/token                      Entra's token endpoint           directory.rs
+//! GET  /metadata/identity/oauth2/token                  managed identity of a machine    directory.rs
 //! POST /dataCollectionRules/{id}/streams/{stream}       Logs Ingestion API               ingest.rs → rows.rs
 //! …    /stand-in/…                                      rules, faults, rows, counters    own_api.rs
 //! ```
@@ -26,6 +26,7 @@ mod cell;
 pub mod config;
 mod connection;
 pub mod counters;
+mod directory;
 pub mod faults;
 mod ingest;
 mod own_api;

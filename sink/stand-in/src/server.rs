@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::config::StandInConfig;
 use crate::connection::{CuttableListener, Line};
 use crate::workspace::Workspace;
-use crate::{ingest, own_api, tokens};
+use crate::{directory, ingest, own_api};
 
 /// Longest wait for open requests at a shutdown.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
@@ -74,8 +74,8 @@ fn router(workspace: Workspace) -> Router {
     Router::new()
         .route("/", get(own_api::get_page))
         .route("/healthz", get(async || "ok\n"))
-        .route("/{tenant}/oauth2/v2.0/token", post(tokens::client_credentials))
-        .route("/metadata/identity/oauth2/token", get(tokens::managed_identity))
+        .route("/{tenant}/oauth2/v2.0/token", post(directory::client_credentials))
+        .route("/metadata/identity/oauth2/token", get(directory::managed_identity))
         .route("/dataCollectionRules/{id}/streams/{stream}", post(ingest::post))
         .route("/stand-in/rules", put(own_api::put_rules).get(own_api::get_rules))
         .route("/stand-in/rules/{id}/role", put(own_api::put_role))

@@ -1,11 +1,9 @@
-//! The organisation whose events are made: its people, devices, programs on disk and the sites that it talks to.
+//! The organisation whose events are made: its people, programs on disk and the sites that it talks to.
 //!
 //! Everything that stays the same from event to event is drawn here once. Names are Contoso's and Fabrikam's; addresses
 //! outside are from the blocks that are reserved for documentation (RFC 5737, RFC 3849), those inside are private.
 
-use super::clock::DAY;
 use super::dice::Dice;
-use super::process_tree::{self, Process};
 use super::programs::{LINUX_PROGRAMS, Program, WINDOWS_PROGRAMS};
 use super::row::JsonText;
 
@@ -27,10 +25,10 @@ pub(crate) const ROOT: usize = 3;
 pub(crate) const WWW_DATA: usize = 4;
 
 const PEOPLE: usize = 520;
-const DEVICES: usize = 400;
-const BUILDS: usize = 3;
+/// Builds of each program.
+pub(crate) const BUILDS: usize = 3;
 
-/// People, devices' programs and peers; what changes from event to event is in [`Device`].
+/// People, devices' programs and peers; what changes from event to event is in [`super::device::Device`].
 pub(crate) struct Organisation {
     /// Built-in accounts first, then people, then service accounts, then local accounts of single devices.
     pub(crate) accounts: Vec<Account>,
@@ -106,49 +104,9 @@ pub(crate) struct Site {
     pub(crate) port: u16,
 }
 
-/// A device and what runs on it.
-pub(crate) struct Device {
-    /// 40 hexadecimal digits.
-    pub(crate) id: String,
-    /// Name in lower case, with the DNS domain where the device is joined to one.
-    pub(crate) name: String,
-    /// Name without the domain.
-    pub(crate) short_name: String,
-    /// Device group.
-    pub(crate) group: &'static str,
-    /// Private IPv4 address.
-    pub(crate) ip: String,
-    /// IPv6 address.
-    pub(crate) ipv6: String,
-    /// Linux, else Windows.
-    pub(crate) is_linux: bool,
-    /// A server, else a workstation.
-    pub(crate) is_server: bool,
-    /// Position of the account that is logged on.
-    pub(crate) user: usize,
-    /// Logon session of that account.
-    pub(crate) logon_id: i64,
-    /// Which build of each program is installed.
-    pub(crate) build: usize,
-    /// Id of the last report.
-    pub(crate) report_id: i64,
-    /// What runs; the first ones since the device's start.
-    pub(crate) processes: Vec<Process>,
-    /// How many of `processes` run as long as the device does.
-    pub(crate) resident: usize,
-}
-
-impl Device {
-    /// The id of the next report.
-    pub(crate) fn next_report_id(&mut self, dice: &mut Dice) -> i64 {
-        self.report_id += i64::from(dice.between(1, 3));
-        self.report_id
-    }
-}
-
 impl Organisation {
-    /// Draws the organisation and its devices, all of them running since some days before `start` (in ticks).
-    pub(crate) fn new(dice: &mut Dice, start: i64) -> (Self, Vec<Device>) {
+    /// Draws the organisation.
+    pub(crate) fn new(dice: &mut Dice) -> Self {
         let mut accounts = built_in_accounts();
         let first_person = accounts.len();
         accounts.extend((0..PEOPLE).map(|number| person(dice, number)));
@@ -159,64 +117,13 @@ impl Organisation {
         }));
         let services = people.end..accounts.len();
         let programs = installed_programs(dice);
-        let mut organisation =
-            Self { accounts, people, services, programs, sites: outside_sites(dice), servers: inside_servers() };
-        let devices = (0..DEVICES).map(|number| organisation.device(dice, number, start)).collect();
-        (organisation, devices)
+        Self { accounts, people, services, programs, sites: outside_sites(dice), servers: inside_servers() }
     }
 
     /// Position in `programs` of the program that is called `name`.
     pub(crate) fn program(&self, name: &str) -> usize {
         let position = self.programs.iter().position(|installed| installed.program.name == name);
         position.expect("programs that run from the start stand in the lists")
-    }
-
-    fn device(&mut self, dice: &mut Dice, number: usize, start: i64) -> Device {
-        let is_linux = number % 20 == 7;
-        let is_server = is_linux || number % 8 == 3;
-        let is_joined = is_server || number % 19 != 5;
-        let short_name = match (is_linux, is_server) {
-            (true, _) => format!("lnx-app{number:03}"),
-            (false, true) => format!("srv-{}{number:03}", ["files", "sql", "web", "print"][number % 4]),
-            (false, false) => format!("wks-{number:04}"),
-        };
-        let user = if is_joined {
-            self.people.start + number % self.people.len()
-        } else {
-            let sid = format!("S-1-5-21-{}-{}-{}-1001", dice.bits() >> 33, dice.bits() >> 33, dice.bits() >> 33);
-            self.accounts.push(Account {
-                domain: None,
-                name: JsonText::new("localuser"),
-                display_name: JsonText::new("localuser"),
-                sid: Some(JsonText::new(&sid)),
-                upn: None,
-                object_id: None,
-            });
-            self.accounts.len() - 1
-        };
-        let mut device = Device {
-            id: dice.hex(40),
-            name: if is_joined { format!("{short_name}.{DNS_DOMAIN}") } else { short_name.clone() },
-            short_name,
-            group: match (is_server, is_joined) {
-                (true, _) => "Servers",
-                (false, true) => "Workstations",
-                (false, false) => "UnassignedGroup",
-            },
-            ip: format!("10.{}.{}.{}", if is_server { 20 } else { 40 }, number / 200, 10 + number % 200),
-            ipv6: format!("2001:db8:40:{:x}::{:x}", number / 256, 16 + number % 256),
-            is_linux,
-            is_server,
-            user,
-            logon_id: i64::from(dice.between(200_000, 90_000_000)),
-            build: dice.index(BUILDS),
-            report_id: i64::from(dice.between(10, 90_000)),
-            processes: Vec::new(),
-            resident: 0,
-        };
-        let booted = start - 2 * DAY - dice.waiting_time((6 * DAY) as f64).min(40 * DAY);
-        process_tree::boot(&mut device, self, dice, booted);
-        device
     }
 }
 

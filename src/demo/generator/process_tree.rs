@@ -4,51 +4,14 @@
 //! can be put together from the rows as a hunter does it.
 
 use super::clock::SECOND;
+use super::device::{Device, Process};
 use super::dice::Dice;
-use super::organisation::{
-    Account, Device, Installed, LOCAL_SERVICE, NETWORK_SERVICE, Organisation, ROOT, SYSTEM, WWW_DATA,
-};
+use super::organisation::{Account, Installed, LOCAL_SERVICE, NETWORK_SERVICE, Organisation, ROOT, SYSTEM, WWW_DATA};
 use super::programs::{EXPLORER, LINUX_RESIDENTS, RunsAs, WINDOWS_RESIDENTS};
 use super::row::JsonText;
 
 /// At most so many processes of a device act at a time; a new one takes the place of an old one.
 const RUNNING: usize = 28;
-
-/// A running process.
-pub(crate) struct Process {
-    /// Position of its program in [`Organisation::programs`].
-    pub(crate) program: usize,
-    /// Position of its account in [`Organisation::accounts`].
-    pub(crate) account: usize,
-    /// Process id, used again after the process ends.
-    pub(crate) id: i64,
-    /// Process id that never comes back on the device.
-    pub(crate) unique_id: i64,
-    /// Start, in ticks.
-    pub(crate) created: i64,
-    /// Full path of its file.
-    pub(crate) path: JsonText,
-    /// The same in lower case.
-    pub(crate) path_lower: JsonText,
-    /// Command line.
-    pub(crate) command_line: JsonText,
-    /// Integrity level; `None` on Linux.
-    pub(crate) integrity: Option<&'static str>,
-    /// Kind of token.
-    pub(crate) elevation: &'static str,
-    /// Logon session.
-    pub(crate) logon_id: i64,
-    /// Terminal session: 0 for services.
-    pub(crate) session: i64,
-    /// Address of the remote desktop client whose session this is.
-    pub(crate) remote_session: Option<JsonText>,
-    /// Process id of the parent.
-    pub(crate) parent_id: i64,
-    /// Position of the parent's program.
-    pub(crate) parent_program: usize,
-    /// Start of the parent, in ticks.
-    pub(crate) parent_created: i64,
-}
 
 /// Starts the programs that run as long as the device does.
 pub(crate) fn boot(device: &mut Device, organisation: &Organisation, dice: &mut Dice, booted: i64) {

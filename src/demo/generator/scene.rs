@@ -2,9 +2,9 @@
 //! every one of them. Columns and encodings are those of the stream (Microsoft's advanced hunting schema plus what the
 //! export adds); columns that have no value are written as null, as the stream writes them.
 
+use super::device::{Device, Process};
 use super::dice::Dice;
-use super::organisation::{Account, Build, Device, Installed, Organisation};
-use super::process_tree::Process;
+use super::organisation::{Account, Build, Installed, Organisation};
 use super::row::Row;
 
 /// One event that is about to be written.

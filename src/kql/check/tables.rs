@@ -96,13 +96,26 @@ impl Tables {
         }
     }
 
+    /// The stream of a data collection rule's flow: its declared columns, else those of the known table; columns that the
+    /// command line gives win. `Err`: what to do.
+    pub(super) fn of_stream(&self, stream: &TableSchema) -> Result<TableSchema, String> {
+        if let Some(given) = &self.given {
+            return Ok(TableSchema { name: Arc::clone(&stream.name), columns: given.columns.clone() });
+        }
+        if !stream.columns.is_empty() {
+            return Ok(stream.clone());
+        }
+        self.known(&stream.name)
+            .ok_or_else(|| "declare its columns under `streamDeclarations`, or give `--schema FILE`".to_owned())
+    }
+
     /// The table that a query reads: the described one, else the only known one that it names.
-    pub(super) fn of_query(&self, query: &str) -> Reads {
+    pub(super) fn of_query(&self, query: &str, catalog: &Catalog) -> Reads {
         if let Some(given) = &self.given {
             return Reads::Table(given.clone());
         }
         self.named.borrow_mut().clear();
-        let bound = weir_kql::compile_plan(query, self, &Catalog::default(), 0);
+        let bound = weir_kql::compile_plan(query, self, catalog, 0);
         let named = self.named.take();
         match (named.as_slice(), bound) {
             ([table], _) => Reads::Table(table.clone()),

@@ -1,4 +1,4 @@
-//! `evaluate`: the plugins `bag_unpack`, `pivot` and `narrow`, whose columns follow from the rows.
+//! `evaluate`: the plugins. `bag_unpack`, `pivot` and `narrow` are here, whose columns follow from the rows.
 //!
 //! Rules: the plugins' pages below <https://learn.microsoft.com/kusto/query/evaluate-operator>. Without an output schema the
 //! rows must be known while the query is bound; with one, `bag_unpack` also runs on events.
@@ -37,8 +37,12 @@ impl Binder<'_> {
             "bag_unpack" => self.bag_unpack(relation, args, schema, &call.span, scope),
             "pivot" => self.pivot(relation, args, schema, &call.span, scope),
             "narrow" => self.narrow(relation, &call.span),
+            "geo_polygon_lookup" => {
+                let found = self.geo_polygon_lookup(&relation, args, &call.span, scope)?;
+                schema.map_or(Ok(found.clone()), |schema| self.fitted(found, schema, &call.span))
+            }
             other => Err(Diagnostic::error(name.span.clone(), format!("the plugin `{other}` does not run here"))
-                .with_help("`bag_unpack`, `narrow` and `pivot` do")),
+                .with_help("`bag_unpack`, `geo_polygon_lookup`, `narrow` and `pivot` do")),
         }
     }
 

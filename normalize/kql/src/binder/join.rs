@@ -100,7 +100,7 @@ impl Binder<'_> {
         Ok((left_keys, right_keys))
     }
 
-    fn probe(
+    pub(super) fn probe(
         &mut self,
         relation: &Relation,
         left_keys: &[NodeId],

@@ -9,6 +9,7 @@ mod expression;
 mod faults;
 mod function;
 mod gather;
+mod geo_lookup;
 mod graph_match;
 mod hunting;
 mod join;

@@ -9,19 +9,15 @@ use weir_contract::schema::ColumnType::{Bool, Real, String as Str};
 
 use super::args::Args;
 use super::{Function, Returns, Want, function};
-
-/// Earth's mean radius, as S2 and Kusto take it.
-const RADIUS_M: f64 = 6_371_010.0;
+use crate::sphere::Point;
 
 #[rustfmt::skip]
 pub(super) const FUNCTIONS: &[Function] = &[
     function("geo_distance_2points", &[Want::Real; 4], Returns::Ty(Real), |args| {
-        let at = |place: usize, row: usize| point(args.real(place).get(row)?, args.real(place + 1).get(row)?);
-        args.reals(|row| Some(distance(at(0, row)?, at(2, row)?)))
+        args.reals(|row| Some(point(args, 0, row)?.distance(point(args, 2, row)?)))
     }, "`geo_distance_2points(longitude, latitude, longitude, latitude)`: meters"),
     function("geo_point_in_circle", &[Want::Real; 5], Returns::Ty(Bool), |args| {
-        let at = |place: usize, row: usize| point(args.real(place).get(row)?, args.real(place + 1).get(row)?);
-        args.opt_bools(|row| Some(distance(at(0, row)?, at(2, row)?) <= args.real(4).get(row)?))
+        args.opt_bools(|row| Some(point(args, 0, row)?.distance(point(args, 2, row)?) <= args.real(4).get(row)?))
     }, "`geo_point_in_circle(longitude, latitude, center longitude, center latitude, meters)`"),
     function("geo_point_to_geohash", &[Want::Real, Want::Real, Want::Long], Returns::Ty(Str), |args| cell(args, 5, geohash),
         "`geo_point_to_geohash(longitude, latitude[, accuracy])`: 1 to 18 characters, 5 without it").requires(2),
@@ -29,31 +25,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "`geo_point_to_s2cell(longitude, latitude[, level])`: the cell's token; level 0 to 30, 11 without it").requires(2),
 ];
 
-fn point(longitude: f64, latitude: f64) -> Option<(f64, f64)> {
-    ((-180.0..=180.0).contains(&longitude) && (-90.0..=90.0).contains(&latitude)).then_some((longitude, latitude))
+/// The place that argument `n`, a longitude, and the next one, a latitude, give.
+pub(super) fn point(args: &Args<'_>, n: usize, row: usize) -> Option<Point> {
+    Point::new(args.real(n).get(row)?, args.real(n + 1).get(row)?)
 }
 
-/// By the haversine formula, which keeps its digits for near points.
-fn distance(a: (f64, f64), b: (f64, f64)) -> f64 {
-    let (from, to) = (a.1.to_radians(), b.1.to_radians());
-    let (up, across) = (((to - from) / 2.0).sin(), ((b.0 - a.0).to_radians() / 2.0).sin());
-    let half_chord = up * up + from.cos() * to.cos() * across * across;
-    2.0 * RADIUS_M * half_chord.sqrt().min(1.0).asin()
-}
-
-fn cell(args: &Args<'_>, default: i64, token: fn(f64, f64, i64) -> Option<String>) -> ArrayRef {
-    let (longitude, latitude, level) = (args.real(0), args.real(1), args.long_or(2, default));
+/// The cell of a point by a grid, at the level that argument 2 gives; the empty text where there is none.
+pub(super) fn cell(args: &Args<'_>, default: i64, token: fn(Point, i64) -> Option<String>) -> ArrayRef {
+    let level = args.long_or(2, default);
     args.texts(|row, out| {
-        let Some((longitude, latitude)) = longitude.get(row).zip(latitude.get(row)) else { return };
-        let Some((longitude, latitude)) = point(longitude, latitude) else { return };
-        if let Some(token) = level.get(row).and_then(|level| token(longitude, latitude, level)) {
-            out.push_str(&token);
-        }
+        let token = point(args, 0, row).zip(level.get(row)).and_then(|(point, level)| token(point, level));
+        out.extend(token);
     })
 }
 
 /// Halves the globe in turn by longitude and latitude; five bits are a character.
-fn geohash(longitude: f64, latitude: f64, accuracy: i64) -> Option<String> {
+fn geohash(point: Point, accuracy: i64) -> Option<String> {
     const DIGITS: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
     let accuracy = usize::try_from(accuracy).ok().filter(|accuracy| (1..=18).contains(accuracy))?;
     let mut ranges = [(-180.0, 180.0), (-90.0, 90.0)];
@@ -62,7 +49,7 @@ fn geohash(longitude: f64, latitude: f64, accuracy: i64) -> Option<String> {
     for _ in 0..accuracy {
         let mut digit = 0;
         for _ in 0..5 {
-            let value = if turn == 0 { longitude } else { latitude };
+            let value = if turn == 0 { point.longitude } else { point.latitude };
             let (low, high): (f64, f64) = ranges[turn];
             let middle = (low + high) / 2.0;
             digit = digit * 2 + usize::from(value >= middle);
@@ -75,11 +62,9 @@ fn geohash(longitude: f64, latitude: f64, accuracy: i64) -> Option<String> {
 }
 
 /// The number of the cell in hexadecimal, without the zeros at its end.
-fn s2_token(longitude: f64, latitude: f64, level: i64) -> Option<String> {
+fn s2_token(point: Point, level: i64) -> Option<String> {
     let level = u32::try_from(level).ok().filter(|level| *level <= 30)?;
-    let (theta, phi) = (longitude.to_radians(), latitude.to_radians());
-    let xyz = [theta.cos() * phi.cos(), theta.sin() * phi.cos(), phi.sin()];
-    let (face, u, v) = face_of(xyz);
+    let (face, u, v) = face_of(point.vector());
     let (i, j) = (grid(u), grid(v));
     // Along the Hilbert curve, from the face's quarters down: how the curve runs in a quarter depends on where it is.
     let mut position = 0_u64;

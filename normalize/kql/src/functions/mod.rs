@@ -19,9 +19,11 @@ mod datetime;
 mod digests;
 mod encoding;
 mod geography;
+mod h3;
 mod math;
 mod network;
 pub(crate) mod pieces;
+pub(crate) mod polygons;
 pub(crate) mod prepared;
 pub(crate) mod regexes;
 mod sequence;
@@ -217,6 +219,8 @@ fn registry() -> &'static Registry {
             ("digests", digests::FUNCTIONS),
             ("units", units::FUNCTIONS),
             ("geography", geography::FUNCTIONS),
+            ("geography", polygons::FUNCTIONS),
+            ("geography", h3::FUNCTIONS),
             ("network addresses", network::FUNCTIONS),
             ("urls and paths", url::FUNCTIONS),
         ];

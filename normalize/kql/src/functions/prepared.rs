@@ -8,6 +8,7 @@ use regex::Regex;
 use weir_contract::schema::ColumnType;
 
 use crate::scalar::Scalar;
+use crate::sphere::Polygon;
 
 /// The state of a call. [`Prepared::Nothing`] where the arguments that matter are not constant.
 #[derive(Debug, Default)]
@@ -27,6 +28,20 @@ pub(crate) enum Prepared {
         rows: AHashMap<String, usize>,
         results: ArrayRef,
     },
+    /// `None`: a constant that is no polygon.
+    Polygon(Option<Polygon>),
+    PolygonTable(PolygonTable),
+}
+
+/// The polygons of a constant table, which places are looked up in.
+#[derive(Debug)]
+pub(crate) struct PolygonTable {
+    /// By the table's rows; `None`: no polygon stands there.
+    pub(crate) polygons: Vec<Option<Polygon>>,
+    /// Meters around a polygon that count as in it; `None`: a place must be inside.
+    pub(crate) radius_m: Option<f64>,
+    /// Places that are in none stay, too.
+    pub(crate) return_unmatched: bool,
 }
 
 /// Builds the state from the arguments (`None`: not constant), or says why they cannot be right.

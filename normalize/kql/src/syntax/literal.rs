@@ -2,7 +2,7 @@
 
 use weir_contract::schema::ColumnType;
 
-use super::lexer;
+use super::quoted;
 use crate::convert;
 use crate::json;
 use crate::scalar::Scalar;
@@ -83,7 +83,7 @@ fn dynamic<'a>(text: &'a str, out: &mut String, depth: usize) -> Option<&'a str>
         return None;
     }
     let text = text.trim_start();
-    if let Some(string) = lexer::string(text) {
+    if let Some(string) = quoted::string(text) {
         let (value, length) = string.ok()?;
         json::write_string(out, &value);
         return Some(&text[length..]);
@@ -93,7 +93,7 @@ fn dynamic<'a>(text: &'a str, out: &mut String, depth: usize) -> Option<&'a str>
     }
     if let Some(rest) = text.strip_prefix('{') {
         return sequence(rest, '}', out, '{', |item, out| {
-            let (key, length) = lexer::string(item)?.ok()?;
+            let (key, length) = quoted::string(item)?.ok()?;
             json::write_string(out, &key);
             let value = item[length..].trim_start().strip_prefix(':')?;
             out.push(':');

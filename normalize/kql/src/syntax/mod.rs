@@ -17,6 +17,7 @@ mod lexer;
 pub(crate) mod literal;
 pub(crate) mod operator;
 pub(crate) mod parser;
+mod quoted;
 #[cfg(test)]
 mod tests;
 

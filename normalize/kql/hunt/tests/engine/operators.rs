@@ -100,6 +100,16 @@ async fn what_is_evaluated_once_is_run_while_the_query_is_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn places_of_stored_rows_find_their_polygons() {
+    // Both tables are stored: the polygons are read while the query is bound.
+    let query = "T | evaluate geo_polygon_lookup((T | where id <= 2 | project name = s, shape = geo_point_buffer(id, 0, \
+                 150000)), shape, id, 0";
+    assert_eq!(hunt_set(&tables(), &format!("{query}) | summarize n = count() by id")).await, ["1|2", "2|2", "3|1"]);
+    let unmatched = format!("{query}, return_unmatched = true) | summarize n = countif(isnotempty(name)) by id");
+    assert_eq!(hunt_set(&tables(), &unmatched).await.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn equality_is_two_valued() {
     assert_eq!(hunt_set(&tables(), "T | where r == 0.0 | project id").await, ["5"]);
     assert_eq!(hunt_set(&tables(), "T | where r != 0.0 | project id").await, ["1", "2", "3", "4"]);

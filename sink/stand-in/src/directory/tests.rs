@@ -1,4 +1,4 @@
-//! The decision on token requests, and what the issued tokens are good for.
+//! The decision on token requests.
 
 use super::*;
 use crate::config::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_TENANT};
@@ -86,26 +86,4 @@ fn assertions_are_read_by_their_claims() {
     assert_eq!(changed(&federated, "exp", Value::Null), Err(700_024));
     let untyped = asked(&[("client_secret", ""), ("client_assertion", &jwt(federated))]);
     assert_eq!(untyped, Err(7_000_218), "client_assertion_type is missing");
-}
-
-#[test]
-fn a_token_is_good_until_it_expires_or_is_revoked_and_only_for_ingestion() {
-    let mut tokens = Tokens::default();
-    let admits = |tokens: &mut Tokens, text: String| {
-        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(text).unwrap())]);
-        tokens.admits(&headers)
-    };
-    let lasting = StandInConfig::default();
-    let good = tokens.issue("https://monitor.azure.com/", &lasting);
-    let elsewhere = tokens.issue("https://storage.azure.com", &lasting);
-    assert!(admits(&mut tokens, format!("Bearer {good}")));
-    assert!(admits(&mut tokens, format!("bearer {good}")));
-    assert!(!admits(&mut tokens, format!("Basic {good}")));
-    assert!(!admits(&mut tokens, format!("Bearer {elsewhere}")), "wrong audience");
-    assert!(!admits(&mut tokens, "Bearer made.up.token".to_owned()));
-    assert!(!tokens.admits(&HeaderMap::new()));
-    let short = tokens.issue("https://monitor.azure.com", &StandInConfig { token_lifetime: Duration::ZERO, ..lasting });
-    assert!(!admits(&mut tokens, format!("Bearer {short}")), "expired");
-    tokens.revoke_all();
-    assert!(!admits(&mut tokens, format!("Bearer {good}")));
 }
