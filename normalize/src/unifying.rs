@@ -1,9 +1,9 @@
-//! The unifying functions of ASIM, over the native tables of a lake: `_Im_<Schema>` and `_ASim_<Schema>`
+//! The unifying functions of ASIM, over the ASIM tables of a lake: `_Im_<Schema>` and `_ASim_<Schema>`
 //! (<https://learn.microsoft.com/azure/sentinel/normalization-about-parsers>).
 //!
-//! The native tables leave out the aliases, and the functions add them. `_Im_` functions take filters, by the names
-//! and in the order of the schemas' pages; `data/asim_filters.csv` has them. The functions are KQL, made from the tables of
-//! this crate, for a [`weir_kql::Catalog`].
+//! The tables, native ones and the custom one of EmailEvent, leave out the aliases, and the functions add them. `_Im_`
+//! functions take filters, by the names and in the order of the schemas' pages; `data/asim_filters.csv` has them. The
+//! functions are KQL, made from the tables of this crate, for a [`weir_kql::Catalog`].
 //!
 //! Where an alias stands for several columns, the pages name no order: here the most exact name of a device comes first
 //! (FQDN, host name, address, id), and the longest hash that is in common use.
@@ -26,7 +26,7 @@ const NARROWER: [(&str, &str, &str); 2] = [
 /// All unifying functions: the name, and parameters and body as KQL.
 pub fn functions() -> Vec<(String, String)> {
     let mut functions = Vec::new();
-    for table in asim::tables() {
+    for table in asim::tables().chain(asim::custom_tables()) {
         let schema = asim::schema_of(&table.schema.name);
         functions.extend(pair(schema, schema, None, &table.schema));
         for (name, of, condition) in NARROWER.iter().filter(|(_, of, _)| *of == schema) {
@@ -197,9 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn every_native_table_has_both_functions_and_they_are_kql() {
+    fn every_asim_table_has_both_functions_and_they_are_kql() {
         let functions = functions();
-        assert_eq!(functions.len(), 2 * (asim::tables().count() + NARROWER.len()));
+        let tables = asim::tables().chain(asim::custom_tables());
+        assert_eq!(functions.len(), 2 * (tables.count() + NARROWER.len()));
+        assert!(functions.iter().any(|(name, _)| name == "_Im_EmailEvent"));
         let mut catalog = Catalog::default();
         for (name, text) in &functions {
             if let Err(errors) = catalog.add_function(name, text) {
