@@ -51,6 +51,7 @@ fn page(coverage: &Coverage, folder: &str) -> String {
     lake_only(&mut page, &coverage.lake_only);
     findings(&mut page, coverage);
     gaps(&mut page, &coverage.gaps());
+    unfilled(&mut page, coverage);
     kinds(&mut page, coverage);
     page
 }
@@ -78,7 +79,7 @@ fn summary(page: &mut String, coverage: &Coverage) {
             let known = of.kinds().iter().filter(|kind| kind.action_type.is_some()).count();
             let types = if known == 0 { "no types".to_owned() } else { known.to_string() };
             let fills = of.fills();
-            let cells = classes().map(|(_, is_of)| share(&fills, is_of));
+            let cells = CLASSES.map(|is_of| share(&fills, is_of));
             let _ = writeln!(page, "| {table} | {} | {types} | {} |", of.mapping.target_table, cells.join(" | "));
         }
         let left = coverage.lake_only.iter().filter(|left| left.table == **table && left.rows.is_none()).count();
@@ -99,14 +100,12 @@ fn summary(page: &mut String, coverage: &Coverage) {
     );
 }
 
-/// The classes as the page tells them apart.
-fn classes() -> [(&'static str, fn(Class) -> bool); 3] {
-    [
-        ("mandatory", |class| class == Class::Mandatory),
-        ("recommended", |class| class == Class::Recommended),
-        ("optional", |class| !matches!(class, Class::Mandatory | Class::Recommended)),
-    ]
-}
+/// The classes as the page tells them apart: mandatory, recommended, and the others.
+const CLASSES: [fn(Class) -> bool; 3] = [
+    |class| class == Class::Mandatory,
+    |class| class == Class::Recommended,
+    |class| !matches!(class, Class::Mandatory | Class::Recommended),
+];
 
 fn share(fills: &[Fill], is_of: fn(Class) -> bool) -> String {
     let of_class = || fills.iter().filter(|fill| is_of(fill.class));
@@ -149,7 +148,8 @@ fn findings(page: &mut String, coverage: &Coverage) {
          warnings, {} infos.\n\n\
          - Of the warnings, {} are about empty fields (S2, D2) and {} about values; those stand here.\n\
          - Of the infos, {} are about recommended fields that some rows leave empty (D3), {} about optional fields\n  \
-           that some rows (D4) or all (S10) leave empty: sources fill those as they have them.\n\n\
+           that some rows (D4) or all (S10) leave empty: sources fill those as they have them. Below stand those that no\n  \
+           source fills, and the fields that each mapping does fill.\n\n\
          | rule | field | mapping | rows | values | reason |\n| --- | --- | --- | --- | --- | --- |\n",
         of(Severity::Error),
         of(Severity::Warning),
@@ -190,18 +190,21 @@ fn gaps(page: &mut String, gaps: &[Gap<'_>]) {
         "## Mandatory and recommended fields that stay empty\n\n\"3 of 8\" are rows without the field, of the mapping's \
          expected rows; a name alone: all of them.\n\n",
     );
-    let mut by_table: BTreeMap<&str, BTreeMap<(&str, bool, &str), Vec<String>>> = BTreeMap::new();
+    let mut by_table: BTreeMap<&str, Vec<&Gap<'_>>> = BTreeMap::new();
     for gap in gaps {
-        let reason = gap.reason.map_or("**none given**", |reason| &reason.text);
-        let fields = by_table.entry(&gap.of.mapping.target_table).or_default();
-        let mapping = match gap.of.rows.len() {
-            _ if gap.fill.rows == 0 => format!("`{}`", gap.of.stem()),
-            rows => format!("`{}` ({} of {rows})", gap.of.stem(), rows - gap.fill.rows),
-        };
-        fields.entry((gap.fill.field, gap.fill.class == Class::Mandatory, reason)).or_default().push(mapping);
+        by_table.entry(&gap.of.mapping.target_table).or_default().push(gap);
     }
-    for (table, fields) in by_table {
+    for (table, gaps) in by_table {
         let _ = write!(page, "### {table}\n\n| fields | mappings | reason |\n| --- | --- | --- |\n");
+        let mut fields: BTreeMap<(&str, bool, &str), Vec<String>> = BTreeMap::new();
+        for gap in gaps {
+            let reason = gap.reason.map_or("**none given**", |reason| &reason.text);
+            let mapping = match gap.of.rows.len() {
+                _ if gap.fill.rows == 0 => format!("`{}`", gap.of.stem()),
+                rows => format!("`{}` ({} of {rows})", gap.of.stem(), rows - gap.fill.rows),
+            };
+            fields.entry((gap.fill.field, gap.fill.class == Class::Mandatory, reason)).or_default().push(mapping);
+        }
         let mut lines: Vec<((String, &str), Vec<String>)> = Vec::new();
         for ((field, is_mandatory, reason), mappings) in fields {
             let field = if is_mandatory { format!("`{field}` (mandatory)") } else { format!("`{field}`") };
@@ -215,6 +218,27 @@ fn gaps(page: &mut String, gaps: &[Gap<'_>]) {
             let _ = writeln!(page, "| {} | {mappings} | {} |", fields.join(", "), cell(reason));
         }
         page.push('\n');
+    }
+}
+
+/// The optional fields of each table that no mapping fills.
+fn unfilled(page: &mut String, coverage: &Coverage) {
+    page.push_str(
+        "## Optional fields that no mapping fills\n\nNo source that is mapped tells them, of each table.\n\n",
+    );
+    let mut by_table: BTreeMap<&str, Vec<Fill>> = BTreeMap::new();
+    for of in &coverage.mappings {
+        let fills = of.fills();
+        match by_table.get_mut(&*of.mapping.target_table) {
+            Some(sums) => sums.iter_mut().zip(fills).for_each(|(sum, fill)| sum.rows += fill.rows),
+            None => {
+                by_table.insert(&of.mapping.target_table, fills);
+            }
+        }
+    }
+    for (table, sums) in by_table {
+        let is_asked = |fill: &&Fill| matches!(fill.class, Class::Mandatory | Class::Recommended);
+        named(page, table, sums.iter().filter(|fill| fill.rows == 0 && !is_asked(fill)));
     }
 }
 
