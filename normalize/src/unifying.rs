@@ -116,21 +116,25 @@ impl Filter<'_> {
     }
 }
 
-/// `Alias = value`, for the aliases of a schema that its table does not store.
+/// `Alias = value`, for the aliases of a schema. Few tables store aliases of theirs, and a sender may leave them empty;
+/// `Dvc`, where it is stored, is the sender's to fill.
 fn aliases(schema: &str, table: &TableSchema) -> Vec<String> {
     let rank = |column: &str| PREFERRED.iter().position(|ending| column.ends_with(ending)).unwrap_or(PREFERRED.len());
     let mut aliases = Vec::new();
-    for alias in asim::aliases(schema).filter(|alias| table.column(alias.name).is_none()) {
+    for alias in asim::aliases(schema) {
+        let stored = table.column(alias.name);
         let mut sources: Vec<_> = alias.of.iter().filter_map(|name| table.column(name)).collect();
+        if sources.is_empty() || (stored.is_some() && alias.name == "Dvc") {
+            continue;
+        }
         sources.sort_by_key(|column| rank(&column.name));
         let is_text = |ty: ColumnType| ty == ColumnType::String;
-        let values = sources.iter().map(|column| match is_text(alias.ty) && !is_text(column.ty) {
+        let values = stored.into_iter().chain(sources).map(|column| match is_text(alias.ty) && !is_text(column.ty) {
             true => format!("tostring({})", column.name),
             false => column.name.to_string(),
         });
         let values: Vec<String> = values.collect();
         match values.as_slice() {
-            [] => {}
             [value] => aliases.push(format!("{} = {value}", alias.name)),
             values => aliases.push(format!("{} = coalesce({})", alias.name, values.join(", "))),
         }
@@ -234,5 +238,15 @@ mod tests {
         assert!(aliases.contains(&"CommandLine = TargetProcessCommandLine".to_owned()), "{aliases:?}");
         let hash = aliases.iter().find(|alias| alias.starts_with("Hash = ")).expect("a hash");
         assert!(hash.starts_with("Hash = coalesce(TargetProcessSHA256, TargetProcessSHA1, TargetProcessMD5"), "{hash}");
+    }
+
+    #[test]
+    fn an_alias_that_its_table_stores_has_its_value_though_the_sender_left_it_empty() {
+        let table = asim::table("ASimAlertEventLogs").expect("native");
+        let found = aliases("AlertEvent", &table.schema);
+        assert!(found.contains(&"User = coalesce(User, Username)".to_owned()), "{found:?}");
+        assert!(found.contains(&"Rule = coalesce(Rule, RuleName, tostring(RuleNumber))".to_owned()), "{found:?}");
+        let table = asim::table("ASimDnsActivityLogs").expect("native");
+        assert!(aliases("Dns", &table.schema).iter().all(|alias| !alias.starts_with("Dvc = ")));
     }
 }
