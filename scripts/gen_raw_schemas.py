@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes ingest/schemas/defender.csv and ingest/schemas/action_types.csv from reference tables.
+"""Writes ingest/schemas/{defender,action_types,streamed}.csv from reference tables.
 
 usage: scripts/gen_raw_schemas.py DEFENDER_DIR
 
 DEFENDER_DIR holds `tables.csv` (the advanced hunting schema: table,column,type), `observed_stream.csv` (which JSON types
-the streaming export really carried) and `action_types.csv`. The output is committed; run this again when they change.
-`ingest/schemas/aws.csv` is written by hand.
+the streaming export really carried), `action_types.csv` and `streamable.csv` (which tables the export sends). The output is
+committed; run this again when they change. `ingest/schemas/aws.csv` is written by hand.
 
 Rules, in this order:
 - A column is `dynamic` if it is one of JSON_COLUMNS (the stream sends JSON in text or natively), or if the stream was
@@ -97,6 +97,9 @@ def main() -> None:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["action_type", "table"])
         out.writerows(sorted({(row["action_type"], row["table"]) for row in known}))
+
+    streamed = [row["table"] for row in rows(shared / "streamable.csv") if row["streaming_api"] == "yes"]
+    (OUT / "streamed.csv").write_text("\n".join(["table", *sorted(streamed)]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

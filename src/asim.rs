@@ -1,6 +1,7 @@
 //! `weir asim`: the ASIM schemas and what others have written for them.
 
 mod check;
+mod coverage;
 mod import;
 
 use std::process::ExitCode;
@@ -14,6 +15,8 @@ pub(crate) enum AsimCommand {
     Import(import::ImportArgs),
     /// Hold rows against the ASIM schemas: the official testers' rules, and those that they leave out.
     Check(check::CheckArgs),
+    /// Print what the mappings of a folder cover: which events, how many of the schemas' fields, and why not the others.
+    Coverage(coverage::CoverageArgs),
 }
 
 /// Runs a command.
@@ -21,5 +24,6 @@ pub(crate) fn run(command: AsimCommand) -> anyhow::Result<ExitCode> {
     match command {
         AsimCommand::Import(args) => import::run(&args),
         AsimCommand::Check(args) => check::run(args),
+        AsimCommand::Coverage(args) => coverage::run(&args),
     }
 }

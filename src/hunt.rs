@@ -122,7 +122,7 @@ fn catalog() -> Arc<Catalog> {
     Arc::new(catalog)
 }
 
-/// All tables of a lake; native ASIM tables that it lacks are empty, and have all their columns.
+/// All tables of a lake; ASIM tables that it lacks are empty, and have all their columns.
 pub(crate) async fn register_lake(hunter: &mut Hunter, config: &LakeConfig) -> anyhow::Result<()> {
     let lake = Lake::open(config)?;
     let names = lake.tables().await?;
@@ -140,8 +140,9 @@ pub(crate) async fn register_lake(hunter: &mut Hunter, config: &LakeConfig) -> a
         }
         hunter.register(Table::new(schema, table.provider).partitioned_by_day(TIME_COLUMN, DATE_COLUMN));
     }
-    for native in asim::tables().filter(|native| !names.iter().any(|name| **name == *native.schema.name)) {
-        hunter.register(Table::of_rows(native.schema.clone(), Vec::new())?);
+    let known = asim::tables().chain(asim::custom_tables());
+    for lacking in known.filter(|table| !names.iter().any(|name| **name == *table.schema.name)) {
+        hunter.register(Table::of_rows(lacking.schema.clone(), Vec::new())?);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The flow as a whole: a slow workspace stops the source, a stage that fails ends the process, a stop is obeyed at any
 //! time, metrics tell what happens meanwhile, and routes and replays bring rows where they belong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
@@ -9,6 +9,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::{Value, json};
+use weir_normalize::library;
 
 use crate::support::scrape::{Scrape, free_address, scrape, status};
 use crate::support::tansu::Tansu;
@@ -264,8 +265,9 @@ async fn routes_decide_where_tables_go() {
         assert_eq!(sent(table), if lands_in_sentinel { made(table) } else { 0 }, "{table}: {summary}");
     }
     assert_eq!(summary["dropped_by_route"], json!({"noise": made("ASimNetworkSessionLogs")}));
-    assert_eq!((in_lake("DeviceInfo"), in_lake("dead_letters")), (1, 1));
-    assert_eq!(summary["sinks"]["sentinel"]["DeviceInfo"]["refused"], 1);
+    let infos = summary["raw_tables"]["DeviceInfo"]["records"].as_u64().unwrap();
+    assert!(infos > 0 && (in_lake("DeviceInfo"), in_lake("dead_letters")) == (infos, infos), "{lake:?}");
+    assert_eq!(summary["sinks"]["sentinel"]["DeviceInfo"]["refused"], infos);
     server.shutdown().await;
 
     // Named in full, it is a fault of the config.
@@ -328,7 +330,10 @@ async fn a_raw_table_that_is_replayed_gives_the_rows_that_its_events_would_have_
     run_once(&direct.path("weir.yaml"));
 
     let mut mapped = 0;
-    for table in before.keys() {
+    // A table that no mapping reads cannot be replayed.
+    let read: BTreeSet<String> =
+        library::builtin().unwrap().iter().map(|mapping| mapping.source_table.to_string()).collect();
+    for table in before.keys().filter(|table| read.contains(*table)) {
         let summary = replay(&raw, &["--table", table]);
         assert_eq!(summary["raw_tables"][table]["records"].as_u64(), Some(before[table]), "{summary}");
         mapped += summary["raw_tables"][table]["mapped"].as_u64().unwrap();

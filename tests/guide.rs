@@ -1,17 +1,30 @@
-//! The mapping authors' page does what it says: every fenced block of it is put to use, in order, in one folder.
+//! The mapping authors' page and the hunters' page do what they say: every fenced block is put to use, in order, in one
+//! folder.
 //!
 //! | block | what happens |
 //! | --- | --- |
-//! | `yaml PATH`, `json PATH`, `csv PATH` | becomes that file |
+//! | `yaml PATH`, `json PATH`, `csv PATH`, `kusto PATH` | becomes that file |
 //! | `kql` | parses, and stands in the one layout |
 //! | `console` | each `$ ` line runs in a shell; what it prints is the lines below it |
 //!
-//! In expected output, `…` stands for any text, and a line of nothing else for any lines.
+//! In expected output, `…` stands for any text, and a line of nothing else for any lines. With `UPDATE=1`, what a command
+//! prints takes the place of output that differs; read the difference before you commit it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use weir_normalize::check::Target;
+
 use crate::support::weir::{Workplace, text};
+
+/// What a page's blocks did.
+#[derive(Default)]
+struct Tried {
+    commands: usize,
+    faults: Vec<String>,
+    /// The page with what commands really printed.
+    page: String,
+}
 
 struct Block {
     line: usize,
@@ -79,8 +92,7 @@ fn lines_fit(expected: &[&str], printed: &[&str]) -> bool {
     }
 }
 
-fn run_console(place: &Workplace, block: &Block, faults: &mut Vec<String>) -> usize {
-    let mut commands = 0;
+fn run_console(place: &Workplace, block: &Block, tried: &mut Tried) {
     let mut lines = block.text.lines().peekable();
     assert!(lines.peek().is_some_and(|line| line.starts_with("$ ")), "line {}: a command comes first", block.line);
     while let Some(line) = lines.next() {
@@ -90,44 +102,72 @@ fn run_console(place: &Workplace, block: &Block, faults: &mut Vec<String>) -> us
             expected.push(line);
         }
         let printed = shell(&place.path(""), command);
-        commands += 1;
+        tried.commands += 1;
         if !lines_fit(&expected, &printed.lines().collect::<Vec<_>>()) {
-            let (line, expected) = (block.line, expected.join("\n"));
-            faults.push(format!("line {line}: `{command}` prints\n{printed}\nbut the page says\n{expected}\n"));
+            let expected: String = expected.iter().map(|line| format!("{line}\n")).collect();
+            let (command, line) = (format!("$ {command}\n"), block.line);
+            tried.faults.push(format!("line {line}: {command}prints\n{printed}but the page says\n{expected}"));
+            tried.page = tried.page.replacen(&format!("{command}{expected}"), &format!("{command}{printed}"), 1);
         }
     }
-    commands
 }
 
-#[test]
-fn every_example_of_the_mapping_authors_page_runs_as_it_says() {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mappings.md")).unwrap();
-    let place = Workplace::new();
-    let mut faults = Vec::new();
-    let mut commands = 0;
+/// Puts the blocks of a page to use in `place`; `shown` are kinds of blocks that stand for what has tests of its own.
+fn try_page(name: &str, place: &Workplace, shown: &[&str]) -> usize {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    let page = std::fs::read_to_string(&path).unwrap();
+    let mut tried = Tried { page: page.clone(), ..Tried::default() };
     for block in blocks(&page) {
         match block.info.split_once(' ').unwrap_or((&block.info, "")) {
-            ("yaml" | "json" | "csv", path) if !path.is_empty() => {
+            ("yaml" | "json" | "csv" | "kusto", path) if !path.is_empty() => {
                 place.write(path, &block.text);
             }
             ("kql", "") => {
                 place.write("block.kql", &block.text);
                 let printed = shell(&place.path(""), "weir kql fmt --check block.kql");
-                commands += 1;
+                tried.commands += 1;
                 if !printed.is_empty() {
-                    faults.push(format!("line {}: not in the one layout: {printed}", block.line));
+                    tried.faults.push(format!("line {}: not in the one layout: {printed}", block.line));
                 }
             }
-            ("console", "") => commands += run_console(&place, &block, &mut faults),
-            // What stands for commands and keys whose tests are their own (`asim_import`).
-            ("text", "") => {}
-            _ => faults.push(format!("line {}: no test knows what a block `{}` is", block.line, block.info)),
+            ("console", "") => run_console(place, &block, &mut tried),
+            (kind, "") if shown.contains(&kind) => {}
+            _ => tried.faults.push(format!("line {}: no test knows what a block `{}` is", block.line, block.info)),
         }
     }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &tried.page).unwrap();
+        return tried.commands;
+    }
+    assert!(tried.faults.is_empty(), "{name}: {}", tried.faults.join("\n"));
+    tried.commands
+}
+
+#[test]
+fn every_example_of_the_mapping_authors_page_runs_as_it_says() {
+    let place = Workplace::new();
+    // Text is for commands and keys whose tests are their own (`asim_import`).
+    let commands = try_page("mappings.md", &place, &["text"]);
     assert!(commands >= 10, "the page shows how to write, check, test and ship");
     // The mapping of the page stands in the layout that the page asks for.
     assert_eq!(shell(&place.path(""), "weir kql fmt --check mappings"), "");
+}
+
+#[test]
+fn every_question_of_the_hunting_page_has_the_answer_that_it_shows() {
+    let place = Workplace::new();
+    let families = Path::new(env!("CARGO_MANIFEST_DIR")).join("normalize");
+    std::os::unix::fs::symlink(families, place.path("normalize")).unwrap();
+    // The command lines and the JSON at the page's start have tests of their own (`hunt`).
+    let commands = try_page("hunting.md", &place, &["sh", "json"]);
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/hunting.md")).unwrap();
+    assert!(commands > 10, "a question for each schema");
+    // Each schema that some mapping makes rows of is asked by its function, and the answer has rows.
+    for mapping in weir_normalize::library::builtin().unwrap() {
+        let target = Target::of_table(&mapping.target_table).unwrap();
+        assert!(page.contains(&format!("\n_Im_{}(", target.schema())), "no question calls _Im_{}", target.schema());
+    }
+    assert!(!page.contains("\n0 rows\n") && !page.contains("\nerror: "), "an answer without rows answers nothing");
 }
 
 #[test]

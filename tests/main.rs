@@ -5,6 +5,7 @@
 mod support;
 
 mod asim_check;
+mod asim_coverage;
 mod asim_import;
 mod bad_input;
 mod config;

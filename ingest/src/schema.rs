@@ -30,6 +30,21 @@ pub const CLOUD_TRAIL: &str = "AWSCloudTrail";
 const DEFENDER_CSV: &str = include_str!("../schemas/defender.csv");
 const AWS_CSV: &str = include_str!("../schemas/aws.csv");
 const ACTION_TYPES_CSV: &str = include_str!("../schemas/action_types.csv");
+const STREAMED_CSV: &str = include_str!("../schemas/streamed.csv");
+
+/// The tables that Defender XDR's streaming export sends, sorted.
+pub fn streamed_tables() -> impl Iterator<Item = &'static str> {
+    STREAMED_CSV.lines().skip(1)
+}
+
+/// The known values of `ActionType`, each with its table: `(table, action type)`.
+pub fn action_types() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ACTION_TYPES_CSV.lines().skip(1).map(|line| {
+        // An action type may hold a comma; a table name does not.
+        let (action, table) = line.rsplit_once(',').expect("action type rows have two cells");
+        (table, action.trim_matches('"'))
+    })
+}
 
 /// All raw tables that the decoder knows.
 #[derive(Debug)]
@@ -93,11 +108,9 @@ impl RawTables {
         let by_name: HashMap<_, _> = tables.iter().map(|table| (table.name().clone(), table.clone())).collect();
         let by_folded_name = tables.iter().map(|table| (table.name().to_ascii_lowercase(), table.clone())).collect();
         let mut by_action_type: HashMap<Box<str>, Vec<_>> = HashMap::default();
-        for line in ACTION_TYPES_CSV.lines().skip(1) {
-            // An action type may hold a comma; a table name does not.
-            let (action, table) = line.rsplit_once(',').expect("action type rows have two cells");
+        for (table, action) in action_types() {
             let table: &Arc<RawTable> = by_name.get(table).expect("action types belong to known tables");
-            by_action_type.entry(action.trim_matches('"').into()).or_default().push(table.clone());
+            by_action_type.entry(action.into()).or_default().push(table.clone());
         }
         Self { by_name, by_folded_name, by_action_type }
     }

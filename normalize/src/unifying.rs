@@ -1,9 +1,9 @@
-//! The unifying functions of ASIM, over the native tables of a lake: `_Im_<Schema>` and `_ASim_<Schema>`
+//! The unifying functions of ASIM, over the ASIM tables of a lake: `_Im_<Schema>` and `_ASim_<Schema>`
 //! (<https://learn.microsoft.com/azure/sentinel/normalization-about-parsers>).
 //!
-//! The native tables leave out the aliases, and the functions add them. `_Im_` functions take filters, by the names
-//! and in the order of the schemas' pages; `data/asim_filters.csv` has them. The functions are KQL, made from the tables of
-//! this crate, for a [`weir_kql::Catalog`].
+//! The tables, native ones and the custom one of EmailEvent, leave out the aliases, and the functions add them. `_Im_`
+//! functions take filters, by the names and in the order of the schemas' pages; `data/asim_filters.csv` has them. The
+//! functions are KQL, made from the tables of this crate, for a [`weir_kql::Catalog`].
 //!
 //! Where an alias stands for several columns, the pages name no order: here the most exact name of a device comes first
 //! (FQDN, host name, address, id), and the longest hash that is in common use.
@@ -26,7 +26,7 @@ const NARROWER: [(&str, &str, &str); 2] = [
 /// All unifying functions: the name, and parameters and body as KQL.
 pub fn functions() -> Vec<(String, String)> {
     let mut functions = Vec::new();
-    for table in asim::tables() {
+    for table in asim::tables().chain(asim::custom_tables()) {
         let schema = asim::schema_of(&table.schema.name);
         functions.extend(pair(schema, schema, None, &table.schema));
         for (name, of, condition) in NARROWER.iter().filter(|(_, of, _)| *of == schema) {
@@ -116,21 +116,25 @@ impl Filter<'_> {
     }
 }
 
-/// `Alias = value`, for the aliases of a schema that its table does not store.
+/// `Alias = value`, for the aliases of a schema. Few tables store aliases of theirs, and a sender may leave them empty;
+/// `Dvc`, where it is stored, is the sender's to fill.
 fn aliases(schema: &str, table: &TableSchema) -> Vec<String> {
     let rank = |column: &str| PREFERRED.iter().position(|ending| column.ends_with(ending)).unwrap_or(PREFERRED.len());
     let mut aliases = Vec::new();
-    for alias in asim::aliases(schema).filter(|alias| table.column(alias.name).is_none()) {
+    for alias in asim::aliases(schema) {
+        let stored = table.column(alias.name);
         let mut sources: Vec<_> = alias.of.iter().filter_map(|name| table.column(name)).collect();
+        if sources.is_empty() || (stored.is_some() && alias.name == "Dvc") {
+            continue;
+        }
         sources.sort_by_key(|column| rank(&column.name));
         let is_text = |ty: ColumnType| ty == ColumnType::String;
-        let values = sources.iter().map(|column| match is_text(alias.ty) && !is_text(column.ty) {
+        let values = stored.into_iter().chain(sources).map(|column| match is_text(alias.ty) && !is_text(column.ty) {
             true => format!("tostring({})", column.name),
             false => column.name.to_string(),
         });
         let values: Vec<String> = values.collect();
         match values.as_slice() {
-            [] => {}
             [value] => aliases.push(format!("{} = {value}", alias.name)),
             values => aliases.push(format!("{} = coalesce({})", alias.name, values.join(", "))),
         }
@@ -197,9 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn every_native_table_has_both_functions_and_they_are_kql() {
+    fn every_asim_table_has_both_functions_and_they_are_kql() {
         let functions = functions();
-        assert_eq!(functions.len(), 2 * (asim::tables().count() + NARROWER.len()));
+        let tables = asim::tables().chain(asim::custom_tables());
+        assert_eq!(functions.len(), 2 * (tables.count() + NARROWER.len()));
+        assert!(functions.iter().any(|(name, _)| name == "_Im_EmailEvent"));
         let mut catalog = Catalog::default();
         for (name, text) in &functions {
             if let Err(errors) = catalog.add_function(name, text) {
@@ -232,5 +238,15 @@ mod tests {
         assert!(aliases.contains(&"CommandLine = TargetProcessCommandLine".to_owned()), "{aliases:?}");
         let hash = aliases.iter().find(|alias| alias.starts_with("Hash = ")).expect("a hash");
         assert!(hash.starts_with("Hash = coalesce(TargetProcessSHA256, TargetProcessSHA1, TargetProcessMD5"), "{hash}");
+    }
+
+    #[test]
+    fn an_alias_that_its_table_stores_has_its_value_though_the_sender_left_it_empty() {
+        let table = asim::table("ASimAlertEventLogs").expect("native");
+        let found = aliases("AlertEvent", &table.schema);
+        assert!(found.contains(&"User = coalesce(User, Username)".to_owned()), "{found:?}");
+        assert!(found.contains(&"Rule = coalesce(Rule, RuleName, tostring(RuleNumber))".to_owned()), "{found:?}");
+        let table = asim::table("ASimDnsActivityLogs").expect("native");
+        assert!(aliases("Dns", &table.schema).iter().all(|alias| !alias.starts_with("Dvc = ")));
     }
 }

@@ -12,11 +12,16 @@ pub(super) const COMMON: &str = "Common";
 
 /// How much a schema asks for a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub enum Class {
+    /// In every row.
     Mandatory,
+    /// In every row whose source knows it.
     Recommended,
+    /// As the source has it.
     Optional,
+    /// Where the field that it qualifies is filled.
     Conditional,
+    /// Has the value of another field.
     Alias,
 }
 

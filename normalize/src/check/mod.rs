@@ -38,6 +38,7 @@ use crate::check::column::Column;
 use crate::check::tally::Tally;
 
 pub use crate::check::column::UnreadableColumn;
+pub use crate::check::definition::Class;
 pub use crate::check::report::{Finding, Report};
 pub use crate::check::rule::{Rule, Severity};
 pub use crate::check::tally::{Numbers, Origin};

@@ -89,6 +89,12 @@ impl Target {
         Some(field.ty)
     }
 
+    /// The fields that a sender may fill here, in the order of the schema, with their classes.
+    pub fn fillable(&self) -> Vec<(&'static str, Class)> {
+        let fields = definition::documented(self.schema).into_iter().flat_map(|fields| fields.iter());
+        fields.filter(|field| self.stores(field)).map(|field| (field.name, field.class)).collect()
+    }
+
     /// Whether a sender may fill the field here.
     pub(super) fn stores(&self, field: &Field) -> bool {
         match self.storage {

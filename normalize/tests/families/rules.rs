@@ -372,3 +372,43 @@ fn an_ipv4_address_mapped_into_ipv6_is_an_ipv4_address() {
     let request = json!({"ActionType": "FileCreated", "RequestSourceIP": mapped});
     expect(&made("DeviceFileEvents", request), json!({"SrcIpAddr": "198.51.100.9"}));
 }
+
+#[test]
+fn the_address_of_the_device_is_its_local_one_but_for_the_loopback() {
+    for (mapping, action) in [
+        ("DeviceEvents_AlertEvent", "NetworkProtectionUserBypassEvent"),
+        ("DeviceEvents_AuditEvent", "LdapSearch"),
+        ("DeviceEvents_Authentication", "ContainedUserLogonBlocked"),
+        ("DeviceEvents_FileEvent", "ContainedUserSmbFileOpenBlocked"),
+        ("DeviceEvents_ProcessEvent", "ProcessCreatedUsingWmiQuery"),
+        ("DeviceEvents_UserManagement", "PasswordChangeAttempt"),
+    ] {
+        for (local, device) in [
+            ("192.0.2.31", json!("192.0.2.31")),
+            ("::ffff:192.0.2.31", json!("192.0.2.31")),
+            ("2001:db8::31", json!("2001:db8::31")),
+            ("127.0.0.1", Value::Null),
+            ("::1", Value::Null),
+            ("-", Value::Null),
+        ] {
+            let row = made(mapping, json!({"ActionType": action, "LocalIP": local, "FileName": "a.exe"}));
+            expect(&row, json!({"DvcIpAddr": device}));
+            let is_kept = json!(row).to_string().contains(&format!("\"{local}\""));
+            // `-` says that there is none.
+            assert!(is_kept || local == "-", "{mapping}: {local} is kept in {row:?}");
+        }
+    }
+}
+
+#[test]
+fn a_dns_record_type_that_is_told_by_its_number_has_its_name() {
+    for (told, name, number) in [("TYPE65", "HTTPS", 65), ("Type64", "SVCB", 64), ("TYPE65400", "TYPE65400", 65400)] {
+        let bag = json!({"DnsQueryType": told, "DnsQueryString": "a.example"}).to_string();
+        let row = made("DeviceEvents_Dns", json!({"ActionType": "DnsQueryRequest", "AdditionalFields": bag}));
+        expect(&row, json!({"DnsQueryTypeName": name, "DnsQueryType": number}));
+        let bag = json!({"qtype_name": told, "query": "a.example"}).to_string();
+        let row =
+            made("DeviceNetworkEvents_Dns", json!({"ActionType": "DnsConnectionInspected", "AdditionalFields": bag}));
+        expect(&row, json!({"DnsQueryTypeName": name}));
+    }
+}

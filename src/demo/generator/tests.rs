@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::{Generator, Written};
 
 const SCHEMAS: &str = include_str!("../../../ingest/schemas/defender.csv");
-const ACTION_TYPES: &str = include_str!("../../../ingest/schemas/action_types.csv");
 
 /// Columns of the schema that the stream does not carry: names that only one reference page or one capture has.
 const NEVER_STREAMED: [(&str, &str); 13] = [
@@ -124,10 +123,8 @@ fn values_have_the_types_of_their_columns() {
 #[test]
 fn action_types_are_those_of_the_table_and_all_of_the_mapped_tables_occur() {
     let mut known: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for line in ACTION_TYPES.lines().skip(1) {
-        if let Some((action, table)) = line.rsplit_once(',') {
-            known.entry(table).or_default().insert(action.trim_matches('"'));
-        }
+    for (table, action) in weir_ingest::schema::action_types() {
+        known.entry(table).or_default().insert(action);
     }
     let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for record in records(&defender(4, 25_000).0) {

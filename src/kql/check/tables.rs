@@ -157,7 +157,8 @@ impl Host for Tables {
     fn table_names(&self) -> Vec<String> {
         let given = self.given.iter().map(|table| table.name.to_string());
         let raw = self.raw.all().into_iter().map(|table| table.name().to_string());
-        given.chain(raw).chain(asim::tables().map(|table| table.schema.name.to_string())).collect()
+        let asim = asim::tables().chain(asim::custom_tables()).map(|table| table.schema.name.to_string());
+        given.chain(raw).chain(asim).collect()
     }
 
     /// A check has no rows: whatever the query evaluates once comes out empty.
