@@ -49,7 +49,7 @@ impl Binder<'_> {
                 let extracted = self.call(name, &args[..3], span, context)?;
                 return Ok(self.graph.convert(extracted, ty));
             }
-            "floor" if args.len() == 1 => {
+            "floor" if args.len() == 1 && self.mode == super::Mode::Lenient => {
                 let node = self.expr(&args[0].value, context)?;
                 let one = self.graph.scalar(Scalar::Real(1.0));
                 let real = self.graph.convert(node, ColumnType::Real);
@@ -109,6 +109,10 @@ impl Binder<'_> {
             )
             .with_help(function.doc));
         }
+        if self.mode == super::Mode::Strict {
+            self.strict(function, &nodes, name, args, span)?;
+        }
+        let given = nodes.first().map(|node| self.graph.ty(*node));
         let count = nodes.len();
         for (position, node) in nodes.iter_mut().enumerate() {
             let want = match function.name {
@@ -116,14 +120,11 @@ impl Binder<'_> {
                 "case" | "iff" if position.is_multiple_of(2) && position + 1 < count => Want::Bool,
                 "case" | "iff" => Want::Any,
                 // Without groups, the text is the second argument.
-                "extract_all" if position == 1 && count == 2 => Want::Text,
+                "extract_all" if position == 1 && count == 2 => Want::Str,
                 _ => function.want(position).unwrap_or(Want::Any),
             };
             let at = args.get(position).map_or(span, |arg| &arg.value.span);
             *node = self.wanted(*node, want, name, at)?;
-        }
-        if self.mode == super::Mode::Strict {
-            self.strict(function.name, &nodes, name, args, span)?;
         }
         let ty = match function.name {
             "case" | "iff" => {
@@ -135,22 +136,43 @@ impl Binder<'_> {
             }
             "coalesce" | "min_of" | "max_of" => {
                 let all: Vec<usize> = (0..nodes.len()).collect();
-                let mut ty = self.common_type(&nodes, &all, name, span)?;
-                if function.name != "coalesce" && ty == ColumnType::Int {
-                    ty = ColumnType::Long;
-                }
+                let ty = self.common_type(&nodes, &all, name, span)?;
+                // The kernels of `min_of` and `max_of` compare longs.
+                let wide = if function.name != "coalesce" && ty == ColumnType::Int { ColumnType::Long } else { ty };
                 for node in &mut nodes {
-                    *node = self.graph.convert(*node, ty);
+                    *node = self.graph.convert(*node, wide);
                 }
-                if let [only] = nodes.as_slice() {
-                    return Ok(*only);
-                }
-                Some(ty)
+                let chosen = match nodes.as_slice() {
+                    [only] => *only,
+                    _ => self
+                        .graph
+                        .call(function, nodes, Some(wide))
+                        .map_err(|message| Diagnostic::error(span.clone(), message))?,
+                };
+                return Ok(self.graph.convert(chosen, ty));
+            }
+            "abs"
+                if !matches!(
+                    self.graph.ty(nodes[0]),
+                    ColumnType::Int | ColumnType::Long | ColumnType::Real | ColumnType::Timespan
+                ) && self.mode == super::Mode::Strict =>
+            {
+                let message = format!("`abs` expects a number or a timespan, found {}", self.graph.ty(nodes[0]));
+                return Err(Diagnostic::error(span.clone(), message).with_help("convert it with `toreal(…)`"));
             }
             "bin" | "bin_at" => Some(self.bin_types(&mut nodes, name, span)?),
             "abs" if self.graph.ty(nodes[0]) == ColumnType::Int => {
                 nodes[0] = self.graph.convert(nodes[0], ColumnType::Long);
                 None
+            }
+            // A whole number stays one.
+            "ceiling" | "round" if given.is_some_and(|ty| matches!(ty, ColumnType::Int | ColumnType::Long)) => {
+                let whole = given.expect("just seen");
+                if nodes.len() == 1 {
+                    return Ok(self.graph.convert(nodes[0], whole));
+                }
+                let rounded = self.graph.builtin(function.name, nodes);
+                return Ok(self.graph.convert(rounded, whole));
             }
             _ => None,
         };
@@ -166,26 +188,34 @@ impl Binder<'_> {
 
     /// What Kusto refuses though it could be computed: patterns and formats that are not constant, the smallest of what has
     /// no order.
-    fn strict(&self, function: &str, nodes: &[NodeId], name: &str, args: &[Arg], span: &Span) -> Bound<()> {
+    fn strict(
+        &self,
+        function: &'static Function,
+        nodes: &[NodeId],
+        name: &str,
+        args: &[Arg],
+        span: &Span,
+    ) -> Bound<()> {
         let at = |place: usize| args.get(place).map_or(span, |arg| &arg.value.span).clone();
-        let constant = match function {
-            "extract" | "extract_all" | "trim" | "trim_start" | "trim_end" | "datetime_part" | "datetime_add"
-            | "datetime_diff" => Some(0),
-            "format_datetime" | "format_timespan" | "replace_regex" => Some(1),
-            _ => None,
-        };
-        if let Some(place) =
-            constant.filter(|place| nodes.get(*place).is_some_and(|node| self.graph.constant(*node).is_none()))
-        {
-            return Err(Diagnostic::error(at(place), format!("`{name}` needs a constant text here")));
+        for place in function.constants {
+            let Some(node) = nodes.get(*place) else { continue };
+            let Some(constant) = self.graph.constant(*node) else {
+                return Err(Diagnostic::error(at(*place), format!("`{name}` needs a constant here")));
+            };
+            if function.name.starts_with("format_") && constant.as_str() == Some("") {
+                return Err(Diagnostic::error(at(*place), "the format is empty"));
+            }
         }
-        if matches!(function, "min_of" | "max_of") {
-            for (place, node) in nodes.iter().enumerate() {
-                let ty = self.graph.ty(*node);
-                if matches!(ty, ColumnType::Guid | ColumnType::Dynamic) && !self.is_null(*node) {
-                    return Err(Diagnostic::error(at(place), format!("values of type {ty} have no order"))
-                        .with_help("convert them, as with `tostring(…)` or `tolong(…)`"));
-                }
+        let refused = match function.name {
+            "min_of" | "max_of" => [ColumnType::Guid, ColumnType::Dynamic].as_slice(),
+            "hash" | "hash_md5" | "hash_sha1" | "hash_sha256" | "hash_xxhash64" => &[ColumnType::Dynamic],
+            _ => &[],
+        };
+        for (place, node) in nodes.iter().enumerate() {
+            let ty = self.graph.ty(*node);
+            if refused.contains(&ty) && !self.is_null(*node) {
+                return Err(Diagnostic::error(at(place), format!("`{name}` takes no values of type {ty}"))
+                    .with_help("convert them, as with `tostring(…)` or `tolong(…)`"));
             }
         }
         Ok(())
@@ -195,27 +225,39 @@ impl Binder<'_> {
         matches!(self.graph.constant(node), Some(Scalar::Null(_)))
     }
 
+    /// The argument in the type that the function wants. Of dynamics, Kusto converts only those that stand for a text;
+    /// lenient mode converts what can be.
     fn wanted(&mut self, node: NodeId, want: Want, name: &str, span: &Span) -> Bound<NodeId> {
         use ColumnType::{Bool, Datetime, Dynamic, Guid, Int, Long, Real, String, Timespan};
         let ty = self.graph.ty(node);
+        let lenient = self.mode == super::Mode::Lenient;
         let target = match (want, ty) {
             (Want::Any, _) => return Ok(node),
-            (Want::Text, _) => String,
-            (Want::Bool, Bool | Dynamic) => Bool,
-            (Want::Bool, Int | Long) if self.mode == super::Mode::Lenient => Bool,
-            (Want::Long, Int | Long | Dynamic | Bool) => Long,
-            (Want::Long, Real) => Long,
-            (Want::Real, Int | Long | Real | Dynamic) => Real,
+            (Want::StrOrDynamic, String | Dynamic) | (Want::NumberOrDynamic, Int | Long | Real | Dynamic) => {
+                return Ok(node);
+            }
+            (Want::StrOrDynamic | Want::NumberOrDynamic, _) if lenient => return Ok(node),
+            (Want::Text, _) | (Want::Str, String | Dynamic) => String,
+            (Want::Str, _) if lenient => String,
+            (Want::Guid, Guid) => Guid,
+            (Want::Guid, _) if lenient => String,
+            (Want::Bool, Bool) => Bool,
+            (Want::Bool, Int | Long | Dynamic) if lenient => Bool,
+            (Want::Long | Want::Whole, Int | Long) | (Want::Whole, Real) => Long,
+            (Want::Long | Want::Whole, Real | Dynamic | Bool) if lenient => Long,
             (Want::Number, Int | Long) => Long,
-            (Want::Number, Real | Dynamic) => Real,
-            (Want::Datetime, Datetime | Dynamic) => Datetime,
-            (Want::Timespan, Timespan | Dynamic) => Timespan,
+            (Want::Real, Int | Long | Real) | (Want::Number, Real) => Real,
+            (Want::Real | Want::Number, Dynamic) if lenient => Real,
+            (Want::Datetime, Datetime) => Datetime,
+            (Want::Datetime, Dynamic) if lenient => Datetime,
+            (Want::Timespan, Timespan) => Timespan,
+            (Want::Timespan, Dynamic) if lenient => Timespan,
             (Want::Dynamic, Dynamic) => Dynamic,
             // A missing column is the empty text; as a bag or a number it is nothing.
-            (want, String) if self.graph.constant(node).and_then(Scalar::as_str) == Some("") => {
+            (want, String) if lenient && self.graph.constant(node).and_then(Scalar::as_str) == Some("") => {
                 let ty = match want {
                     Want::Bool => Bool,
-                    Want::Long => Long,
+                    Want::Long | Want::Whole => Long,
                     Want::Real | Want::Number => Real,
                     Want::Datetime => Datetime,
                     Want::Timespan => Timespan,
@@ -223,17 +265,24 @@ impl Binder<'_> {
                 };
                 return Ok(self.null(ty));
             }
-            (Want::Dynamic, String | Guid) if self.mode == super::Mode::Lenient => Dynamic,
+            (Want::Dynamic, String | Guid) if lenient => Dynamic,
             _ => {
-                let expected = match want {
-                    Want::Bool => "a bool",
-                    Want::Long => "a long",
-                    Want::Real | Want::Number => "a number",
-                    Want::Datetime => "a datetime",
-                    Want::Timespan => "a timespan",
-                    _ => "a dynamic value",
+                let (expected, help) = match want {
+                    Want::Str => ("a string", "`tostring(…)` gives the text of any value"),
+                    Want::StrOrDynamic => ("a string or a dynamic value", "`tostring(…)` gives the text of any value"),
+                    Want::Guid => ("a guid", "`toguid(…)` reads a text as one"),
+                    Want::Bool => ("a bool", "compare the value, or convert it with `tobool(…)`"),
+                    Want::Long => ("a whole number", "convert it with `tolong(…)`"),
+                    Want::Whole | Want::Real | Want::Number => {
+                        ("a number", "convert it with `toreal(…)` or `tolong(…)`")
+                    }
+                    Want::NumberOrDynamic => ("a number or an array", "convert it with `toreal(…)` or `parse_json(…)`"),
+                    Want::Datetime => ("a datetime", "convert it with `todatetime(…)`"),
+                    Want::Timespan => ("a timespan", "convert it with `totimespan(…)`"),
+                    _ => ("a dynamic value", "`parse_json(…)` reads a text as one"),
                 };
-                return Err(Diagnostic::error(span.clone(), format!("`{name}` expects {expected} here, found {ty}")));
+                let message = format!("`{name}` expects {expected} here, found {ty}");
+                return Err(Diagnostic::error(span.clone(), message).with_help(help));
             }
         };
         Ok(self.graph.convert(node, target))
@@ -256,7 +305,7 @@ impl Binder<'_> {
                 (Some(Int | Long | Real), Int | Long | Real) => Real,
                 // Beside a dynamic branch of a condition, the other one's type counts.
                 (Some(Dynamic), other) | (Some(other), Dynamic) if matches!(name, "case" | "iff" | "iif") => other,
-                (Some(Dynamic), _) | (Some(_), Dynamic) => Dynamic,
+                (Some(Dynamic), _) | (Some(_), Dynamic) if self.mode == super::Mode::Lenient => Dynamic,
                 (Some(String), _) if self.is_missing(nodes, places, String) => ty,
                 (Some(other), String)
                     if self.graph.constant(node).and_then(Scalar::as_str) == Some("")
@@ -354,9 +403,11 @@ impl Binder<'_> {
     fn bin_types(&mut self, nodes: &mut [NodeId], name: &str, span: &Span) -> Bound<ColumnType> {
         use ColumnType::{Datetime, Dynamic, Int, Long, Real, Timespan};
         let (value, size) = (self.graph.ty(nodes[0]), self.graph.ty(nodes[1]));
+        let whole = nodes.iter().all(|node| matches!(self.graph.ty(*node), Int | Long));
         let (ty, size_ty) = match (value, size) {
-            (Int | Long, Int | Long) => (Long, Long),
-            (Int | Long | Real | Dynamic, Int | Long | Real) => (Real, Real),
+            (Int | Long, Int | Long) if whole => (Long, Long),
+            (Int | Long | Real, Int | Long | Real) => (Real, Real),
+            (Dynamic, Int | Long | Real) if self.mode == super::Mode::Lenient => (Real, Real),
             (Datetime, Timespan) => (Datetime, Timespan),
             (Timespan, Timespan) => (Timespan, Timespan),
             _ => {

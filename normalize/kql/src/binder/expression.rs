@@ -16,12 +16,12 @@ use crate::syntax::ast::{Expr, ExprKind};
 use crate::text;
 
 impl Binder<'_> {
-    /// A boolean expression; dynamic becomes bool.
+    /// A boolean expression. Lenient mode takes a dynamic, too, as a bool.
     pub(super) fn predicate(&mut self, expr: &Expr, relation: &Relation, scope: &Rc<Scope>) -> Bound<NodeId> {
         let node = self.expr(expr, Context { relation: Some(relation), scope })?;
         match self.graph.ty(node) {
             ColumnType::Bool => Ok(node),
-            ColumnType::Dynamic => Ok(self.graph.convert(node, ColumnType::Bool)),
+            ColumnType::Dynamic if self.mode == Mode::Lenient => Ok(self.graph.convert(node, ColumnType::Bool)),
             ty => {
                 Err(Diagnostic::error(expr.span.clone(), format!("expected a condition, found a value of type {ty}"))
                     .with_help("compare it with something, as in `x == …`"))
@@ -55,6 +55,7 @@ impl Binder<'_> {
                 let zero = match self.graph.ty(inner_node) {
                     ColumnType::Timespan => Scalar::Timespan(0),
                     ColumnType::Real => Scalar::Real(-0.0),
+                    ColumnType::Dynamic => Scalar::Dynamic("0".into()),
                     _ => Scalar::Long(0),
                 };
                 let zero = self.graph.scalar(zero);
@@ -69,6 +70,9 @@ impl Binder<'_> {
                 // `between (start .. 1d)`: a span as the upper bound of a time counts from the lower one.
                 if self.graph.ty(high_node) == ColumnType::Timespan && self.graph.ty(low_node) == ColumnType::Datetime {
                     high_node = self.binary("+", low_node, high_node, &high.span)?;
+                }
+                if self.mode == Mode::Strict && self.graph.ty(value_node) == ColumnType::Bool {
+                    return Err(Diagnostic::error(value.span.clone(), "`between` does not take a bool"));
                 }
                 let above = self.binary(">=", value_node, low_node, &expr.span)?;
                 let below = self.binary("<=", value_node, high_node, &expr.span)?;
@@ -210,12 +214,21 @@ impl Binder<'_> {
                 .with_help("convert one side, as with `tostring(…)`, `tolong(…)` or `todatetime(…)`")
         };
         let unordered = |ty| matches!(ty, ColumnType::String | ColumnType::Guid);
+        let is_time = |ty| matches!(ty, ColumnType::Datetime | ColumnType::Timespan);
+        // What a dynamic holds is taken for a number here.
+        let time_and_dynamic =
+            is_time(left_ty) && right_ty == ColumnType::Dynamic || left_ty == ColumnType::Dynamic && is_time(right_ty);
         match op {
             // Texts have no order in Kusto.
             "<" | "<=" | ">" | ">=" if self.mode == Mode::Strict && (unordered(left_ty) || unordered(right_ty)) => {
                 Err(mismatch().with_help("texts have no order; `strcmp(a, b)` compares them"))
             }
-            "%" if self.mode == Mode::Strict && (left_ty == ColumnType::Bool || right_ty == ColumnType::Bool) => {
+            "<" | "<=" | ">" | ">=" | "*" | "/" | "%" if self.mode == Mode::Strict && time_and_dynamic => {
+                Err(mismatch())
+            }
+            "+" | "-" | "*" | "/" | "%"
+                if self.mode == Mode::Strict && (left_ty == ColumnType::Bool || right_ty == ColumnType::Bool) =>
+            {
                 Err(mismatch())
             }
             "+" | "-" | "*" | "/" | "%" => {
@@ -247,6 +260,10 @@ impl Binder<'_> {
             }
             _ => {
                 // The text operators.
+                let is_text = |ty| matches!(ty, ColumnType::String | ColumnType::Dynamic);
+                if self.mode == Mode::Strict && !(is_text(left_ty) && is_text(right_ty)) {
+                    return Err(mismatch());
+                }
                 let args =
                     vec![self.graph.convert(left, ColumnType::String), self.graph.convert(right, ColumnType::String)];
                 self.graph.call(builtin(op), args, None).map_err(|message| Diagnostic::error(span.clone(), message))
@@ -257,7 +274,13 @@ impl Binder<'_> {
     /// Both sides in one type in which they can be compared; ints and bools beside numbers become longs.
     fn comparable(&mut self, left: NodeId, right: NodeId) -> Option<(NodeId, NodeId)> {
         use ColumnType::{Bool, Datetime, Dynamic, Guid, Int, Long, Real, String, Timespan};
+        // A constant text beside a time is a time.
+        let text_of_time = |binder: &Self, node| {
+            binder.graph.ty(node) == String && binder.graph.constant(node).is_some_and(|text| text.as_str() != Some(""))
+        };
         let target = match (self.graph.ty(left), self.graph.ty(right)) {
+            (ty @ (Datetime | Timespan), String) if text_of_time(self, right) => ty,
+            (String, ty @ (Datetime | Timespan)) if text_of_time(self, left) => ty,
             (Int | Long, Int | Long) => Long,
             (Int | Long | Real, Int | Long | Real) => Real,
             (Dynamic, Dynamic) => String,
@@ -314,6 +337,14 @@ impl Binder<'_> {
                 _ if self.graph.ty(node) == ColumnType::Dynamic => arrays.push(node),
                 _ => list.push(node),
             }
+        }
+        let value_ty = self.graph.ty(value_node);
+        if matches!(op, "has_any" | "has_all" | "in~" | "!in~")
+            && self.mode == Mode::Strict
+            && !matches!(value_ty, ColumnType::String | ColumnType::Dynamic)
+        {
+            let message = format!("`{op}` compares texts, found {value_ty}");
+            return Err(Diagnostic::error(value.span.clone(), message).with_help("`tostring(…)` gives the text"));
         }
         if matches!(op, "has_any" | "has_all") {
             let mut args = vec![self.graph.convert(value_node, ColumnType::String)];

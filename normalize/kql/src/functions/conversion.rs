@@ -13,6 +13,7 @@ use crate::scalar::Value;
 use crate::{convert, json, text};
 
 const ANY: &[Want] = &[Want::Any];
+const TEXT: &[Want] = &[Want::StrOrDynamic];
 
 /// 1970-01-01 in microseconds since the year 1.
 const EPOCH_US: i64 = 62_135_596_800_000_000;
@@ -61,10 +62,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         to_timespan,
         "`totimespan(a)`: `[-][d.]hh:mm:ss[.fffffff]`; else null",
     ),
-    function("toguid", ANY, Returns::Ty(Guid), to_guid, "`toguid(a)`: a GUID in lower case with dashes; else null"),
+    function("toguid", TEXT, Returns::Ty(Guid), to_guid, "`toguid(a)`: a GUID in lower case with dashes; else null"),
     function(
         "todynamic",
-        ANY,
+        TEXT,
         Returns::Ty(Dynamic),
         to_dynamic,
         "`parse_json(text)`: the JSON value; text that is no JSON becomes a dynamic string",
@@ -317,7 +318,7 @@ fn to_int(args: &Args<'_>) -> ArrayRef {
         }
         Datetime => {
             let values = args.long(0);
-            args.ints(|row| Some((values.get(row)? + EPOCH_US).wrapping_mul(10) as i32))
+            args.ints(|row| Some(values.get(row)?.wrapping_add(EPOCH_US).wrapping_mul(10) as i32))
         }
         Timespan => {
             let values = args.long(0);

@@ -65,24 +65,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function(
         "sign",
         R1,
-        Returns::Ty(Long),
+        REAL,
         |args| {
             let a = args.real(0);
-            args.longs(|row| {
-                a.get(row).map(|value| {
-                    if value > 0.0 {
-                        1
-                    } else if value < 0.0 {
-                        -1
-                    } else {
-                        0
-                    }
-                })
-            })
+            args.reals(|row| a.get(row).map(|value| if value > 0.0 { 1.0 } else { -f64::from(value < 0.0) + 0.0 }))
         },
         "`sign(number)`: -1, 0 or 1",
     ),
-    function("round", &[Want::Real, Want::Long], REAL, round, "`round(number[, digits])`: halves to even").requires(1),
+    function("round", &[Want::Real, Want::Long], REAL, round, "`round(number[, digits])`: halves to even")
+        .requires(1)
+        .constant_at(&[1]),
     real_function!("ceiling", f64::ceil, "`ceiling(number)`: the next whole number above"),
     real_function!("sqrt", f64::sqrt, "`sqrt(number)`"),
     real_function!("exp", f64::exp, "`exp(number)`: e to the power"),

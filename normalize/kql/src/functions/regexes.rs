@@ -17,7 +17,7 @@ use crate::scalar::Scalar;
 pub(super) const FUNCTIONS: &[Function] = &[
     function(
         "matches regex",
-        &[Want::Text; 2],
+        &[Want::Str; 2],
         Returns::Ty(Bool),
         matches,
         "`a matches regex pattern`: the pattern is found anywhere in a",
@@ -25,61 +25,68 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .prepared(second),
     function(
         "extract",
-        &[Want::Text, Want::Long, Want::Text],
+        &[Want::Str, Want::Long, Want::Str],
         Returns::Ty(Str),
         extract,
         "`extract(pattern, group, text[, typeof(type)])`: the group of the first match",
     )
+    .constant_at(&[0])
     .prepared(first),
     function(
         "extract_all",
-        &[Want::Text, Want::Any, Want::Text],
+        &[Want::Str, Want::Any, Want::Str],
         Returns::Ty(Dynamic),
         extract_all,
         "`extract_all(pattern, [groups,] text)`: an array of all matches; null if there is none",
     )
     .requires(2)
+    .constant_at(&[0])
     .prepared(first),
     function(
         "replace_regex",
-        &[Want::Text; 3],
+        &[Want::Str; 3],
         Returns::Ty(Str),
         replace,
         "`replace_regex(text, pattern, rewrite)`: `\\1` stands for a group",
     )
+    .constant_at(&[1, 2])
     .prepared(second),
     function(
         "trim",
-        &[Want::Text; 2],
+        &[Want::Str; 2],
         Returns::Ty(Str),
         |args| trim(args, true, true),
         "`trim(pattern, text)`: what the pattern matches at either end removed",
     )
+    .constant_at(&[0])
     .prepared(at_ends),
     function(
         "trim_start",
-        &[Want::Text; 2],
+        &[Want::Str; 2],
         Returns::Ty(Str),
         |args| trim(args, true, false),
         "`trim_start(pattern, text)`",
     )
+    .constant_at(&[0])
     .prepared(at_ends),
     function(
         "trim_end",
-        &[Want::Text; 2],
+        &[Want::Str; 2],
         Returns::Ty(Str),
         |args| trim(args, false, true),
         "`trim_end(pattern, text)`",
     )
+    .constant_at(&[0])
     .prepared(at_ends),
     function(
         "countof",
-        &[Want::Text, Want::Text, Want::Text],
+        &[Want::Str, Want::Str, Want::Str],
         Returns::Ty(Long),
         count_of,
         "`countof(text, search[, \"normal\"|\"regex\"])`: occurrences; plain ones may overlap",
     )
-    .requires(2),
+    .requires(2)
+    .constant_at(&[2]),
     function(
         "regex_quote",
         &[Want::Text],
@@ -92,7 +99,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "has_any_index",
-        &[Want::Text, Want::Dynamic],
+        &[Want::Str, Want::Dynamic],
         Returns::Ty(Long),
         super::arrays::has_any_index,
         "`has_any_index(text, terms)`: the place of the first term that is found, or -1",

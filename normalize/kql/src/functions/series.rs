@@ -16,7 +16,7 @@ use crate::text;
 const DYNAMIC: Returns = Returns::Ty(Dynamic);
 const D1: &[Want] = &[Want::Dynamic];
 /// A number in place of a series stands for a series of it.
-const PAIR: &[Want] = &[Want::Any, Want::Any];
+const PAIR: &[Want] = &[Want::NumberOrDynamic, Want::NumberOrDynamic];
 
 #[rustfmt::skip]
 pub(super) const FUNCTIONS: &[Function] = &[

@@ -20,6 +20,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |args| strcat(args, 1),
         "`strcat_delim(delimiter, a, b, …)`: joined with a delimiter; empty ones keep their place",
     )
+    .requires(3)
     .repeating(1),
     function(
         "strcat_array",
@@ -30,7 +31,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "split",
-        &[Want::Text, Want::Text, Want::Long],
+        &[Want::Text, Want::Str, Want::Long],
         Returns::Ty(Dynamic),
         split,
         "`split(text, delimiter[, index])`: an array of the parts; with an index, an array of that part",
@@ -51,10 +52,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         index_of,
         "`indexof(text, lookup[, start[, length[, occurrence]]])`: position or -1",
     )
-    .requires(2),
+    .requires(2)
+    .constant_at(&[4]),
     function(
         "strlen",
-        T1,
+        &[Want::Str],
         Returns::Ty(Long),
         |args| {
             let a = args.text(0);
@@ -67,7 +69,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "string_size",
-        T1,
+        &[Want::Str],
         Returns::Ty(Long),
         |args| {
             let a = args.text(0);
@@ -97,7 +99,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "replace_string",
-        &[Want::Text; 3],
+        &[Want::Str; 3],
         TEXT,
         |args| {
             let (a, from, to) = (args.text(0), args.text(1), args.text(2));
@@ -110,7 +112,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "replace_strings",
-        &[Want::Text, Want::Dynamic, Want::Dynamic],
+        &[Want::Str, Want::Dynamic, Want::Dynamic],
         TEXT,
         replace_strings,
         "`replace_strings(text, from array, to array)`: one after the other",
@@ -170,7 +172,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "make_string",
-        &[Want::Any],
+        &[Want::NumberOrDynamic],
         TEXT,
         make_string,
         "`unicode_codepoints_to_string(code points…)`: the text of numbers and arrays of numbers",
@@ -178,7 +180,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .repeating(1),
     function(
         "unicode_codepoints_to_string",
-        &[Want::Any],
+        &[Want::NumberOrDynamic],
         TEXT,
         make_string,
         "`unicode_codepoints_to_string(code points…)`: the text of numbers and arrays of numbers",

@@ -7,7 +7,7 @@ use super::args::Args;
 use super::{Function, Returns, Want, function};
 use crate::json::write_string;
 
-const T1: &[Want] = &[Want::Text];
+const T1: &[Want] = &[Want::Str];
 
 pub(super) const FUNCTIONS: &[Function] = &[
     function(
@@ -90,7 +90,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "parse_command_line",
-        &[Want::Text, Want::Text],
+        &[Want::Text, Want::Str],
         Returns::Ty(Dynamic),
         |args| {
             let (a, kind) = (args.text(0), args.text(1));
