@@ -13,6 +13,7 @@ use crate::functions::{self, Function, Prepared, Want, builtin};
 use crate::program::graph::{NodeId, Op};
 use crate::scalar::Scalar;
 use crate::syntax::ast::{Arg, ExprKind, FunctionDef, Name, ParamType, Query};
+use crate::syntax::expression::TEXT_OPERATORS;
 
 /// A chain of this many comparisons becomes a map.
 const MIN_CASE_MAP: usize = 3;
@@ -120,7 +121,20 @@ impl Binder<'_> {
                 "case" | "iff" if position.is_multiple_of(2) && position + 1 < count => Want::Bool,
                 "case" | "iff" => Want::Any,
                 // Without groups, the text is the second argument.
-                "extract_all" if position == 1 && count == 2 => Want::Str,
+                "extract_all" if position == 1 => {
+                    if count == 2 {
+                        Want::Str
+                    } else {
+                        Want::Dynamic
+                    }
+                }
+                // Behind the arrays may stand whether nulls are last.
+                "array_sort_asc" | "array_sort_desc"
+                    if position > 0 && position + 1 == count && self.graph.ty(*node) == ColumnType::Bool =>
+                {
+                    Want::Any
+                }
+                "array_sort_asc" | "array_sort_desc" => Want::Dynamic,
                 _ => function.want(position).unwrap_or(Want::Any),
             };
             let at = args.get(position).map_or(span, |arg| &arg.value.span);
@@ -165,15 +179,11 @@ impl Binder<'_> {
                 nodes[0] = self.graph.convert(nodes[0], ColumnType::Long);
                 None
             }
-            // A whole number stays one.
-            "ceiling" | "round" if given.is_some_and(|ty| matches!(ty, ColumnType::Int | ColumnType::Long)) => {
-                let whole = given.expect("just seen");
-                if nodes.len() == 1 {
-                    return Ok(self.graph.convert(nodes[0], whole));
-                }
-                let rounded = self.graph.builtin(function.name, nodes);
-                return Ok(self.graph.convert(rounded, whole));
-            }
+            // A whole number stays what it is.
+            "ceiling" => match given {
+                Some(whole @ (ColumnType::Int | ColumnType::Long)) => return Ok(self.graph.convert(nodes[0], whole)),
+                _ => None,
+            },
             _ => None,
         };
         // A conversion to the type that a value already has is nothing.
@@ -211,6 +221,19 @@ impl Binder<'_> {
             "hash" | "hash_md5" | "hash_sha1" | "hash_sha256" | "hash_xxhash64" => &[ColumnType::Dynamic],
             _ => &[],
         };
+        if function.name.starts_with("array_sort_")
+            && let Some(last) = nodes.last().filter(|node| self.graph.ty(**node) == ColumnType::Bool)
+            && self.graph.constant(*last).is_none()
+        {
+            return Err(Diagnostic::error(at(nodes.len() - 1), format!("`{name}` needs a constant here")));
+        }
+        let of_two_numbers = |want: &Want| *want == Want::NumberOrDynamic;
+        if function.params.iter().all(of_two_numbers)
+            && nodes.len() == 2
+            && nodes.iter().all(|node| self.graph.ty(*node) != ColumnType::Dynamic)
+        {
+            return Err(Diagnostic::error(span.clone(), format!("`{name}` takes at least one array")));
+        }
         for (place, node) in nodes.iter().enumerate() {
             let ty = self.graph.ty(*node);
             if refused.contains(&ty) && !self.is_null(*node) {
@@ -233,10 +256,13 @@ impl Binder<'_> {
         let lenient = self.mode == super::Mode::Lenient;
         let target = match (want, ty) {
             (Want::Any, _) => return Ok(node),
-            (Want::StrOrDynamic, String | Dynamic) | (Want::NumberOrDynamic, Int | Long | Real | Dynamic) => {
+            (Want::StrOrDynamic, String | Dynamic)
+            | (Want::NumberOrDynamic, Int | Long | Real | Dynamic)
+            | (Want::LongOrDynamic, Int | Long | Dynamic)
+            | (Want::Summable, Int | Long | Real | Datetime | Timespan) => return Ok(node),
+            (Want::StrOrDynamic | Want::NumberOrDynamic | Want::LongOrDynamic | Want::Summable, _) if lenient => {
                 return Ok(node);
             }
-            (Want::StrOrDynamic | Want::NumberOrDynamic, _) if lenient => return Ok(node),
             (Want::Text, _) | (Want::Str, String | Dynamic) => String,
             (Want::Str, _) if lenient => String,
             (Want::Guid, Guid) => Guid,
@@ -277,6 +303,10 @@ impl Binder<'_> {
                         ("a number", "convert it with `toreal(…)` or `tolong(…)`")
                     }
                     Want::NumberOrDynamic => ("a number or an array", "convert it with `toreal(…)` or `parse_json(…)`"),
+                    Want::LongOrDynamic => ("a whole number or an array", "convert it with `tolong(…)`"),
+                    Want::Summable => {
+                        ("a number, datetime or timespan", "convert it with `toreal(…)` or `todatetime(…)`")
+                    }
                     Want::Datetime => ("a datetime", "convert it with `todatetime(…)`"),
                     Want::Timespan => ("a timespan", "convert it with `totimespan(…)`"),
                     _ => ("a dynamic value", "`parse_json(…)` reads a text as one"),
@@ -292,10 +322,14 @@ impl Binder<'_> {
     fn common_type(&self, nodes: &[NodeId], places: &[usize], name: &str, span: &Span) -> Bound<ColumnType> {
         use ColumnType::{Dynamic, Int, Long, Real, String};
         let mut common: Option<ColumnType> = None;
+        // Branches that do not meet make the whole dynamic.
+        let mut mixed = false;
         for place in places {
             let node = nodes[*place];
             let ty = self.graph.ty(node);
-            if matches!(self.graph.constant(node), Some(Scalar::Null(Dynamic))) {
+            let of_condition = matches!(name, "case" | "iff" | "iif");
+            let untyped = of_condition || self.mode == super::Mode::Lenient;
+            if untyped && matches!(self.graph.constant(node), Some(Scalar::Null(Dynamic))) {
                 continue;
             }
             common = Some(match (common, ty) {
@@ -304,7 +338,7 @@ impl Binder<'_> {
                 (Some(Int | Long), Int | Long) => Long,
                 (Some(Int | Long | Real), Int | Long | Real) => Real,
                 // Beside a dynamic branch of a condition, the other one's type counts.
-                (Some(Dynamic), other) | (Some(other), Dynamic) if matches!(name, "case" | "iff" | "iif") => other,
+                (Some(Dynamic), other) | (Some(other), Dynamic) if of_condition => other,
                 (Some(Dynamic), _) | (Some(_), Dynamic) if self.mode == super::Mode::Lenient => Dynamic,
                 (Some(String), _) if self.is_missing(nodes, places, String) => ty,
                 (Some(other), String)
@@ -314,7 +348,10 @@ impl Binder<'_> {
                     other
                 }
                 // The branches of a condition may differ: the result is dynamic.
-                (Some(_), _) if matches!(name, "case" | "iff" | "iif") && self.mode == super::Mode::Strict => Dynamic,
+                (Some(_), _) if of_condition && self.mode == super::Mode::Strict => {
+                    mixed = true;
+                    Dynamic
+                }
                 (Some(a), b) => {
                     return Err(Diagnostic::error(
                         span.clone(),
@@ -324,7 +361,7 @@ impl Binder<'_> {
                 }
             });
         }
-        Ok(common.unwrap_or(Dynamic))
+        Ok(common.filter(|_| !mixed).unwrap_or(Dynamic))
     }
 
     /// In lenient mode: whether all values of type `ty` are the stand-ins of missing columns.
@@ -404,12 +441,14 @@ impl Binder<'_> {
         use ColumnType::{Datetime, Dynamic, Int, Long, Real, Timespan};
         let (value, size) = (self.graph.ty(nodes[0]), self.graph.ty(nodes[1]));
         let whole = nodes.iter().all(|node| matches!(self.graph.ty(*node), Int | Long));
+        let numbers = nodes.iter().all(|node| matches!(self.graph.ty(*node), Int | Long | Real));
         let (ty, size_ty) = match (value, size) {
             (Int | Long, Int | Long) if whole => (Long, Long),
-            (Int | Long | Real, Int | Long | Real) => (Real, Real),
+            (Int | Long | Real, Int | Long | Real) if numbers => (Real, Real),
             (Dynamic, Int | Long | Real) if self.mode == super::Mode::Lenient => (Real, Real),
-            (Datetime, Timespan) => (Datetime, Timespan),
-            (Timespan, Timespan) => (Timespan, Timespan),
+            (Datetime | Timespan, Timespan) if nodes.get(2).is_none_or(|fixed| self.graph.ty(*fixed) == value) => {
+                (value, Timespan)
+            }
             _ => {
                 return Err(Diagnostic::error(span.clone(), format!("`{name}` does not take {value} and {size}"))
                     .with_help("numbers go with numbers, datetimes and timespans with a timespan"));
@@ -597,5 +636,6 @@ impl Binder<'_> {
 /// Operators and inner forms stand in the same registry; they are not called by name.
 fn is_callable(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !matches!(name, "and" | "or" | "in" | "has" | "contains" | "startswith" | "endswith")
+        && !TEXT_OPERATORS.contains(&name)
+        && !matches!(name, "and" | "or" | "in" | "has_any" | "has_all")
 }

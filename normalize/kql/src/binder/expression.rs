@@ -142,7 +142,9 @@ impl Binder<'_> {
         let node = self.expr(base, context)?;
         match self.graph.ty(node) {
             ColumnType::Dynamic => Ok(node),
-            ColumnType::String if self.graph.constant(node).and_then(Scalar::as_str) == Some("") => {
+            ColumnType::String
+                if self.mode == Mode::Lenient && self.graph.constant(node).and_then(Scalar::as_str) == Some("") =>
+            {
                 Ok(self.null(ColumnType::Dynamic))
             }
             ty => {
@@ -214,16 +216,16 @@ impl Binder<'_> {
                 .with_help("convert one side, as with `tostring(…)`, `tolong(…)` or `todatetime(…)`")
         };
         let unordered = |ty| matches!(ty, ColumnType::String | ColumnType::Guid);
-        let is_time = |ty| matches!(ty, ColumnType::Datetime | ColumnType::Timespan);
+        let is_no_number = |ty| matches!(ty, ColumnType::Datetime | ColumnType::Timespan | ColumnType::Bool);
         // What a dynamic holds is taken for a number here.
-        let time_and_dynamic =
-            is_time(left_ty) && right_ty == ColumnType::Dynamic || left_ty == ColumnType::Dynamic && is_time(right_ty);
+        let no_number_and_dynamic = is_no_number(left_ty) && right_ty == ColumnType::Dynamic
+            || left_ty == ColumnType::Dynamic && is_no_number(right_ty);
         match op {
             // Texts have no order in Kusto.
             "<" | "<=" | ">" | ">=" if self.mode == Mode::Strict && (unordered(left_ty) || unordered(right_ty)) => {
                 Err(mismatch().with_help("texts have no order; `strcmp(a, b)` compares them"))
             }
-            "<" | "<=" | ">" | ">=" | "*" | "/" | "%" if self.mode == Mode::Strict && time_and_dynamic => {
+            "<" | "<=" | ">" | ">=" | "*" | "/" | "%" if self.mode == Mode::Strict && no_number_and_dynamic => {
                 Err(mismatch())
             }
             "+" | "-" | "*" | "/" | "%"
@@ -326,9 +328,14 @@ impl Binder<'_> {
             match self.graph.constant(node).cloned() {
                 Some(Scalar::Dynamic(array)) => {
                     let mut elements = Vec::new();
-                    if json::elements(&array, |element| elements.push(text::dynamic_text(element).into_owned()))
-                        .is_none()
-                    {
+                    // A null is equal to nothing, but has the empty text.
+                    let counts = |element: &str| element != "null" || matches!(op, "has_any" | "has_all");
+                    let mut push = |element: &str| {
+                        if counts(element) {
+                            elements.push(text::dynamic_text(element).into_owned());
+                        }
+                    };
+                    if json::elements(&array, &mut push).is_none() {
                         elements.push(text::dynamic_text(&array).into_owned());
                     }
                     list.extend(elements.iter().map(|element| self.graph.text(element)));
@@ -386,20 +393,33 @@ impl Binder<'_> {
             }
             args.push(self.graph.convert(node, ty));
         }
-        let positive = if ignore_case { "in~" } else { "in" };
         if arrays.is_empty() {
             return Ok(self.graph.builtin(op, args));
         }
-        let mut found = self.graph.builtin(positive, args.clone());
+        let mut found = self.graph.builtin(if ignore_case { "in~" } else { "in" }, args.clone());
         for array in arrays {
-            let null_is_absent = self.graph.builtin("set_has_element", vec![array, args[0]]);
-            let no = self.graph.scalar(Scalar::Bool(false));
-            let held = self
-                .graph
-                .call(builtin("coalesce"), vec![null_is_absent, no], Some(ColumnType::Bool))
-                .expect("coalesce refuses nothing");
+            let held = self.among_dynamic(args[0], array, ignore_case);
             found = self.graph.builtin("or", vec![found, held]);
         }
         Ok(if negated { self.graph.builtin("not", vec![found]) } else { found })
+    }
+
+    /// Whether a value is an element of an array, or equal to what is no array. Never null.
+    fn among_dynamic(&mut self, value: NodeId, array: NodeId, ignore_case: bool) -> NodeId {
+        let mut value = self.graph.convert(value, ColumnType::String);
+        let mut text = self.graph.convert(array, ColumnType::String);
+        let mut array = array;
+        if ignore_case {
+            value = self.graph.builtin("tolower", vec![value]);
+            text = self.graph.builtin("tolower", vec![text]);
+            array = self.graph.convert(text, ColumnType::Dynamic);
+        }
+        let element = self.graph.builtin("set_has_element", vec![array, value]);
+        let there = self.graph.builtin("isnotnull", vec![array]);
+        let same = self.graph.builtin("==", vec![value, text]);
+        let itself = self.graph.builtin("and", vec![there, same]);
+        self.graph
+            .call(builtin("coalesce"), vec![element, itself], Some(ColumnType::Bool))
+            .expect("coalesce refuses nothing")
     }
 }

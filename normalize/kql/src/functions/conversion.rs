@@ -60,7 +60,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ANY,
         Returns::Ty(Timespan),
         to_timespan,
-        "`totimespan(a)`: `[-][d.]hh:mm:ss[.fffffff]`; else null",
+        "`totimespan(a)`: `[-][d.]hh:mm:ss[.fffffff]`, or a number of ticks of 100 ns; else null",
     ),
     function("toguid", TEXT, Returns::Ty(Guid), to_guid, "`toguid(a)`: a GUID in lower case with dashes; else null"),
     function(
@@ -276,7 +276,7 @@ fn to_long(args: &Args<'_>) -> ArrayRef {
         }
         Datetime => {
             let values = args.long(0);
-            args.longs(|row| Some((values.get(row)? + EPOCH_US).wrapping_mul(10)))
+            args.longs(|row| Some((values.get(row)?.wrapping_add(EPOCH_US)).wrapping_mul(10)))
         }
         Timespan => {
             let values = args.long(0);
@@ -364,7 +364,7 @@ fn to_real(args: &Args<'_>) -> ArrayRef {
         }
         Datetime => {
             let values = args.long(0);
-            args.reals(|row| Some((values.get(row)? + EPOCH_US) as f64 * 10.0))
+            args.reals(|row| Some((values.get(row)?.wrapping_add(EPOCH_US)) as f64 * 10.0))
         }
         Timespan => {
             let values = args.long(0);
@@ -457,6 +457,23 @@ fn to_timespan(args: &Args<'_>) -> ArrayRef {
             let values = args.long(0);
             args.timespans(|row| Some(values.get(row)? / 10))
         }
+        Int => {
+            let values = args.int(0);
+            args.timespans(|row| Some(i64::from(values.get(row)?) / 10))
+        }
+        Real => {
+            let values = args.real(0);
+            args.timespans(|row| Some(real_to_long(values.get(row)?)? / 10))
+        }
+        // One tick is less than the microseconds that we keep.
+        Bool => {
+            let values = args.bool(0);
+            args.timespans(|row| values.get(row).map(|_| 0))
+        }
+        Datetime => {
+            let values = args.long(0);
+            args.timespans(|row| values.get(row)?.checked_add(EPOCH_US))
+        }
         String => {
             let values = args.text(0);
             args.timespans(|row| convert::timespan_of_text(values.get(row)))
@@ -465,11 +482,12 @@ fn to_timespan(args: &Args<'_>) -> ArrayRef {
             let values = args.text(0);
             args.timespans(|row| match inner(values.get(row)) {
                 Inner::Text(text) => convert::timespan_of_text(&text),
-                Inner::Number(digits) => digits.parse::<i64>().ok().map(|ticks| ticks / 10),
-                _ => None,
+                Inner::Number(digits) => long_of_number(digits).map(|ticks| ticks / 10),
+                Inner::Bool(_) => Some(0),
+                Inner::Nothing => None,
             })
         }
-        _ => args.timespans(|_| None),
+        Guid => args.timespans(|_| None),
     }
 }
 

@@ -6,7 +6,7 @@ use weir_contract::datetime::{DAY_US, SECOND_US};
 use weir_contract::schema::ColumnType::{self, Datetime, Long, Real, String as Str, Timespan};
 
 use super::args::Args;
-use super::prepared::Prepared;
+use super::prepared::{Prepared, one_of};
 use super::{Function, Returns, Want, function};
 use crate::convert::midnight;
 use crate::scalar::Scalar;
@@ -71,10 +71,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function(
         "datetime_part",
         &[Want::Str, Want::Datetime],
-        Returns::Ty(Long),
+        Returns::Ty(ColumnType::Int),
         |args| {
             let (part, a) = (args.text(0), args.long(1));
-            args.longs(|row| date_part(&part.get(row).to_ascii_lowercase(), a.get(row)?))
+            args.ints(|row| {
+                let value = date_part(&part.get(row).to_ascii_lowercase(), a.get(row)?)?;
+                i32::try_from(value).ok()
+            })
         },
         "`datetime_part(part, time)`: year, quarter, month, week_of_year, day, dayofyear, hour … nanosecond",
     )
@@ -146,15 +149,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |args| part_as_int(args, "month"),
         "`monthofyear(time)`: 1 to 12",
     ),
-    function("year", D1, Returns::Ty(ColumnType::Int), |args| part_as_int(args, "year"), "`getyear(time)`"),
+    function("getyear", D1, Returns::Ty(ColumnType::Int), |args| part_as_int(args, "year"), "`getyear(time)`"),
     function(
         "week_of_year",
         D1,
-        Returns::Ty(Long),
-        |args| {
-            let a = args.long(0);
-            args.longs(|row| date_part("week_of_year", a.get(row)?))
-        },
+        Returns::Ty(ColumnType::Int),
+        |args| part_as_int(args, "week_of_year"),
         "`week_of_year(time)`: ISO 8601 week",
     ),
     function(
@@ -333,16 +333,6 @@ const PARTS: &[&str] = &[
     "weekofyear",
     "week",
 ];
-
-/// Refuses a constant that is none of `words`.
-fn one_of(words: &[&str], constant: Option<&Scalar>, word: impl Fn(&str) -> String) -> Result<Prepared, String> {
-    match constant.and_then(Scalar::as_str) {
-        Some(text) if !words.contains(&word(text).as_str()) => {
-            Err(format!("`{text}` is not one of `{}`", words.join("`, `")))
-        }
-        _ => Ok(Prepared::Nothing),
-    }
-}
 
 fn period(constants: &[Option<Scalar>], _: &[ColumnType]) -> Result<Prepared, String> {
     one_of(PERIODS, constants[0].as_ref(), singular)

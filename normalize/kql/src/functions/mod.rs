@@ -68,6 +68,10 @@ pub(crate) enum Want {
     Number,
     /// A number or a dynamic, unconverted.
     NumberOrDynamic,
+    /// A whole number or a dynamic, unconverted.
+    LongOrDynamic,
+    /// A number, datetime or timespan, unconverted.
+    Summable,
     Datetime,
     Timespan,
     Dynamic,
@@ -205,7 +209,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("base64_decodestring", "base64_decode_tostring"),
     ("base64_encodestring", "base64_encode_tostring"),
     ("getmonth", "monthofyear"),
-    ("getyear", "year"),
     ("weekofyear", "week_of_year"),
     ("parseurl", "parse_url"),
     ("make_timespan", "make_timespan"),

@@ -9,7 +9,7 @@ use regex::{Regex, RegexBuilder};
 use weir_contract::schema::ColumnType::{self, Bool, Dynamic, Long, String as Str};
 
 use super::args::{Args, Texts};
-use super::prepared::Prepared;
+use super::prepared::{Prepared, one_of};
 use super::{Function, Returns, Want, function};
 use crate::json;
 use crate::scalar::Scalar;
@@ -86,7 +86,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "`countof(text, search[, \"normal\"|\"regex\"])`: occurrences; plain ones may overlap",
     )
     .requires(2)
-    .constant_at(&[2]),
+    .constant_at(&[2])
+    .prepared(kind),
     function(
         "regex_quote",
         &[Want::Text],
@@ -105,6 +106,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "`has_any_index(text, terms)`: the place of the first term that is found, or -1",
     ),
 ];
+
+fn kind(constants: &[Option<Scalar>], _: &[ColumnType]) -> Result<Prepared, String> {
+    one_of(&["normal", "regex"], constants.get(2).and_then(Option::as_ref), str::to_ascii_lowercase)
+}
 
 /// Compiles a KQL pattern.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
@@ -333,7 +338,7 @@ fn count_of(args: &Args<'_>) -> ArrayRef {
     let mut patterns = Patterns::new(args, 1);
     args.longs(|row| {
         let (text, search) = (a.get(row), search.get(row));
-        if kind.get(row) == "regex" {
+        if kind.get(row).eq_ignore_ascii_case("regex") {
             return Some(patterns.get(row)?.find_iter(text).count() as i64);
         }
         if search.is_empty() {

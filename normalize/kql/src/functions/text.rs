@@ -27,7 +27,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Want::Dynamic, Want::Text],
         TEXT,
         strcat_array,
-        "`strcat_array(array, delimiter)`: the elements joined",
+        "`strcat_array(array, delimiter)`: the elements joined; the text of what is no array",
     ),
     function(
         "split",
@@ -42,7 +42,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Want::Text, Want::Long, Want::Long],
         TEXT,
         substring,
-        "`substring(text, start[, length])`: clamped; a negative start counts from the end",
+        "`substring(text, start[, length])`: clamped; a negative start counts from the end, before the first it is empty",
     )
     .requires(2),
     function(
@@ -172,7 +172,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "make_string",
-        &[Want::NumberOrDynamic],
+        &[Want::LongOrDynamic],
         TEXT,
         make_string,
         "`unicode_codepoints_to_string(code points…)`: the text of numbers and arrays of numbers",
@@ -180,7 +180,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .repeating(1),
     function(
         "unicode_codepoints_to_string",
-        &[Want::NumberOrDynamic],
+        &[Want::LongOrDynamic],
         TEXT,
         make_string,
         "`unicode_codepoints_to_string(code points…)`: the text of numbers and arrays of numbers",
@@ -208,13 +208,16 @@ fn strcat_array(args: &Args<'_>) -> ArrayRef {
     args.texts(|row, out| {
         let value = array.get(row);
         let mut first = true;
-        let _ = json::elements(value, |element| {
+        let array = json::elements(value, |element| {
             if !first {
                 out.push_str(delimiter.get(row));
             }
             first = false;
             out.push_str(&text::dynamic_text(element));
         });
+        if array.is_none() {
+            out.push_str(&text::dynamic_text(value));
+        }
     })
 }
 
@@ -252,7 +255,11 @@ fn substring(args: &Args<'_>) -> ArrayRef {
         let text = a.get(row);
         let (start, length) = (start.get(row)?, length.get(row)?);
         let count = if text.is_ascii() { text.len() } else { text.chars().count() } as i64;
-        let start = if start < 0 { (count + start).max(0) } else { start.min(count) };
+        let start = if start < 0 { count.saturating_add(start) } else { start.min(count) };
+        // Further back than the text is long, there is nothing.
+        if start < 0 {
+            return Some("");
+        }
         let end = start.saturating_add(length.max(0)).min(count);
         Some(characters(text, start as usize, end as usize))
     })

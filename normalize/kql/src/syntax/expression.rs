@@ -358,7 +358,8 @@ fn negated_text_operator(word: &str) -> Option<&'static str> {
     NEGATED_TEXT_OPERATORS.iter().copied().find(|op| &op[1..] == word)
 }
 
-const TEXT_OPERATORS: &[&str] = &[
+/// The operators between two texts that are words.
+pub(crate) const TEXT_OPERATORS: &[&str] = &[
     "has",
     "has_cs",
     "hasprefix",
