@@ -316,7 +316,7 @@ const PERIODS: &[&str] = &[
     "nanosecond",
 ];
 
-/// The parts of `datetime_part`; the two words behind the others are our own.
+/// The parts of `datetime_part`; of the last two, one is an older word and one our own.
 const PARTS: &[&str] = &[
     "year",
     "quarter",
