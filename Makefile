@@ -33,6 +33,9 @@ lint:
 docs:
 	@RUSTDOCFLAGS="-D warnings" $(TIMED) docs cargo doc --release --workspace --no-deps --locked
 
+# Where `setup.sh test` has put the KQL implementations that ours is held against.
+units: export WEIR_KUSTO_LANGUAGE = $(shell scripts/kusto_language.sh)
+units: export WEIR_DUCKDB_KQL = $(shell scripts/duckdb_kql.sh)
 units:
 	@$(TIMED) build cargo test --release --workspace --locked --no-run
 	@$(TIMED) tests cargo test --release --workspace --locked

@@ -1,14 +1,17 @@
 #!/bin/sh
-# Compares our KQL parser and binder with Microsoft's own (npm `@kusto/language-service-next`) on our mappings, the
-# documented examples and 2,000 random queries, and prints the figures.
+# Compares our KQL with two others, and prints the figures: Microsoft's own parser and binder (npm
+# `@kusto/language-service-next`) on our mappings, the documented examples, random queries and calls of every function;
+# and the values of duckdb-kql (PyPI) on calls and random expressions. docs/kql-differences.md lists what differs.
 #
-#   WEIR_KQL_REPORT   a file for all disagreements (default: target/kql-differential.txt)
+#   WEIR_KQL_REPORT   all differences go to this file, with `.binder` and `.values` behind its name
+#                     (default: target/kql-differential.txt)
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
-modules=$("$here/scripts/kusto_language.sh")
-export WEIR_KUSTO_LANGUAGE="$modules/@kusto/language-service-next"
+WEIR_KUSTO_LANGUAGE=$("$here/scripts/kusto_language.sh")
+WEIR_DUCKDB_KQL=$("$here/scripts/duckdb_kql.sh")
+export WEIR_KUSTO_LANGUAGE WEIR_DUCKDB_KQL
 export WEIR_KQL_REPORT="${WEIR_KQL_REPORT:-${CARGO_TARGET_DIR:-$here/target}/kql-differential.txt}"
 cd "$here"
 cargo test --release --locked -p weir-kql --test differential -- --nocapture
-echo "disagreements: $WEIR_KQL_REPORT"
+echo "differences: $WEIR_KQL_REPORT.binder and .values"

@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh build   what `make demo` needs: the Debian packages of the C libraries
 #   scripts/setup.sh test    the same, and what the tests talk to: a Python environment in target/venv, a Kafka broker,
-#                            a blob service, and kubectl
+#                            a blob service, kubectl, and the two KQL implementations that ours is held against
 #
 #   WEIR_TOOLS   cache folder of the servers (default ~/.cache/weir-tools)
 set -euo pipefail
@@ -36,6 +36,8 @@ main() {
         scripts/tansu.sh >/dev/null
         PATH="$PWD/target/venv/bin:$PATH" scripts/azurite.sh >/dev/null
         scripts/kubectl.sh >/dev/null
+        PATH="$PWD/target/venv/bin:$PATH" scripts/kusto_language.sh >/dev/null
+        scripts/duckdb_kql.sh >/dev/null
         ;;
     *)
         sed -n '2,9s/^# \{0,1\}//p' "$0" >&2

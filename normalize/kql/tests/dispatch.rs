@@ -104,6 +104,12 @@ fn a_filter_that_cannot_read_a_batch_fails_alone() {
     assert_eq!(kept.true_count(), 2);
 }
 
+#[test]
+fn filters_that_contradict_themselves_hold_nowhere() {
+    let queries = ["(Id == 1 and Vendor == 'Alpha') and Id == 2", "Id == 1 and Id == 2"].map(str::to_owned);
+    assert_same(&queries, &sample());
+}
+
 /// Conditions of the shapes that mappings have, over few values, so that they often meet.
 fn condition() -> impl Strategy<Value = String> {
     let vendor =

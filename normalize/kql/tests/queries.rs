@@ -372,3 +372,13 @@ fn oddities_of_public_parsers_are_accepted() {
         ["odd name|Peer", "yes|ac"]
     );
 }
+
+#[test]
+fn a_call_of_several_columns_names_the_first() {
+    let query = "datatable(a:dynamic, b:dynamic)[dynamic([2, 1]), dynamic(['x', 'y'])] ";
+    assert_eq!(rows(&format!("{query} | project x = array_sort_asc(a, b)")), ["x|b_sorted", "[1,2]|[\"y\",\"x\"]"]);
+    assert_eq!(
+        rows(&format!("{query} | project x = array_sort_asc(b, dynamic([4, 3])), n = 1")),
+        ["x|array1_sorted|n", "[\"x\",\"y\"]|[4,3]|1"]
+    );
+}

@@ -530,7 +530,7 @@ fn paths_of_a_graph_are_found_by_their_shape() {
                 "graph-match (x)-[e*2..3]->(y) where x.n == 'a' and y.n == 'd' project w = map(e, w), \
                     over = map(inner_nodes(e), n), big = any(e, w > 2), hosts = all(inner_nodes(e), kind == 'host')",
             ),
-            &["w:dynamic|over:dynamic|big:bool|hosts:bool", "[1,2,3]|[\"b\",\"c\"]|true|true"],
+            &["w:dynamic|over:dynamic|big:dynamic|hosts:dynamic", "[1,2,3]|[\"b\",\"c\"]|true|true"],
         ),
         // A cycle may use each edge once; with `none` there is none.
         (&query("graph-match (x)-[e*3..6]->(x) project x.n | sort by x_n asc"), &["x_n:string", "a", "b", "c"]),
@@ -545,7 +545,7 @@ fn paths_of_a_graph_are_found_by_their_shape() {
                 "graph-shortest-paths (x)-[e*1..5]->(y) where x.n == 'a' project to = y.n, hops = array_length(map(e, w)) \
                     | sort by to asc",
             ),
-            &["to:string|hops:long", "b|1", "c|2", "d|1", "x|2"],
+            &["to:string|hops:dynamic", "b|1", "c|2", "d|1", "x|2"],
         ),
         (
             "print a = 1, b = 2 | make-graph a --> b with_node_id=id | graph-match (p)-->(q) project p.id, q.id",

@@ -13,6 +13,7 @@ use crate::functions::{self, Function, Prepared, Want, builtin};
 use crate::program::graph::{NodeId, Op};
 use crate::scalar::Scalar;
 use crate::syntax::ast::{Arg, ExprKind, FunctionDef, Name, ParamType, Query};
+use crate::syntax::expression::TEXT_OPERATORS;
 
 /// A chain of this many comparisons becomes a map.
 const MIN_CASE_MAP: usize = 3;
@@ -49,7 +50,7 @@ impl Binder<'_> {
                 let extracted = self.call(name, &args[..3], span, context)?;
                 return Ok(self.graph.convert(extracted, ty));
             }
-            "floor" if args.len() == 1 => {
+            "floor" if args.len() == 1 && self.mode == super::Mode::Lenient => {
                 let node = self.expr(&args[0].value, context)?;
                 let one = self.graph.scalar(Scalar::Real(1.0));
                 let real = self.graph.convert(node, ColumnType::Real);
@@ -109,6 +110,10 @@ impl Binder<'_> {
             )
             .with_help(function.doc));
         }
+        if self.mode == super::Mode::Strict {
+            self.strict(function, &nodes, name, args, span)?;
+        }
+        let given = nodes.first().map(|node| self.graph.ty(*node));
         let count = nodes.len();
         for (position, node) in nodes.iter_mut().enumerate() {
             let want = match function.name {
@@ -116,14 +121,24 @@ impl Binder<'_> {
                 "case" | "iff" if position.is_multiple_of(2) && position + 1 < count => Want::Bool,
                 "case" | "iff" => Want::Any,
                 // Without groups, the text is the second argument.
-                "extract_all" if position == 1 && count == 2 => Want::Text,
+                "extract_all" if position == 1 => {
+                    if count == 2 {
+                        Want::Str
+                    } else {
+                        Want::Dynamic
+                    }
+                }
+                // Behind the arrays may stand whether nulls are last.
+                "array_sort_asc" | "array_sort_desc"
+                    if position > 0 && position + 1 == count && self.graph.ty(*node) == ColumnType::Bool =>
+                {
+                    Want::Any
+                }
+                "array_sort_asc" | "array_sort_desc" => Want::Dynamic,
                 _ => function.want(position).unwrap_or(Want::Any),
             };
             let at = args.get(position).map_or(span, |arg| &arg.value.span);
             *node = self.wanted(*node, want, name, at)?;
-        }
-        if self.mode == super::Mode::Strict {
-            self.strict(function.name, &nodes, name, args, span)?;
         }
         let ty = match function.name {
             "case" | "iff" => {
@@ -135,23 +150,40 @@ impl Binder<'_> {
             }
             "coalesce" | "min_of" | "max_of" => {
                 let all: Vec<usize> = (0..nodes.len()).collect();
-                let mut ty = self.common_type(&nodes, &all, name, span)?;
-                if function.name != "coalesce" && ty == ColumnType::Int {
-                    ty = ColumnType::Long;
-                }
+                let ty = self.common_type(&nodes, &all, name, span)?;
+                // The kernels of `min_of` and `max_of` compare longs.
+                let wide = if function.name != "coalesce" && ty == ColumnType::Int { ColumnType::Long } else { ty };
                 for node in &mut nodes {
-                    *node = self.graph.convert(*node, ty);
+                    *node = self.graph.convert(*node, wide);
                 }
-                if let [only] = nodes.as_slice() {
-                    return Ok(*only);
-                }
-                Some(ty)
+                let chosen = match nodes.as_slice() {
+                    [only] => *only,
+                    _ => self
+                        .graph
+                        .call(function, nodes, Some(wide))
+                        .map_err(|message| Diagnostic::error(span.clone(), message))?,
+                };
+                return Ok(self.graph.convert(chosen, ty));
+            }
+            "abs"
+                if !matches!(
+                    self.graph.ty(nodes[0]),
+                    ColumnType::Int | ColumnType::Long | ColumnType::Real | ColumnType::Timespan
+                ) && self.mode == super::Mode::Strict =>
+            {
+                let message = format!("`abs` expects a number or a timespan, found {}", self.graph.ty(nodes[0]));
+                return Err(Diagnostic::error(span.clone(), message).with_help("convert it with `toreal(…)`"));
             }
             "bin" | "bin_at" => Some(self.bin_types(&mut nodes, name, span)?),
             "abs" if self.graph.ty(nodes[0]) == ColumnType::Int => {
                 nodes[0] = self.graph.convert(nodes[0], ColumnType::Long);
                 None
             }
+            // A whole number stays what it is.
+            "ceiling" => match given {
+                Some(whole @ (ColumnType::Int | ColumnType::Long)) => return Ok(self.graph.convert(nodes[0], whole)),
+                _ => None,
+            },
             _ => None,
         };
         // A conversion to the type that a value already has is nothing.
@@ -166,26 +198,47 @@ impl Binder<'_> {
 
     /// What Kusto refuses though it could be computed: patterns and formats that are not constant, the smallest of what has
     /// no order.
-    fn strict(&self, function: &str, nodes: &[NodeId], name: &str, args: &[Arg], span: &Span) -> Bound<()> {
+    fn strict(
+        &self,
+        function: &'static Function,
+        nodes: &[NodeId],
+        name: &str,
+        args: &[Arg],
+        span: &Span,
+    ) -> Bound<()> {
         let at = |place: usize| args.get(place).map_or(span, |arg| &arg.value.span).clone();
-        let constant = match function {
-            "extract" | "extract_all" | "trim" | "trim_start" | "trim_end" | "datetime_part" | "datetime_add"
-            | "datetime_diff" => Some(0),
-            "format_datetime" | "format_timespan" | "replace_regex" => Some(1),
-            _ => None,
-        };
-        if let Some(place) =
-            constant.filter(|place| nodes.get(*place).is_some_and(|node| self.graph.constant(*node).is_none()))
-        {
-            return Err(Diagnostic::error(at(place), format!("`{name}` needs a constant text here")));
+        for place in function.constants {
+            let Some(node) = nodes.get(*place) else { continue };
+            let Some(constant) = self.graph.constant(*node) else {
+                return Err(Diagnostic::error(at(*place), format!("`{name}` needs a constant here")));
+            };
+            if function.name.starts_with("format_") && constant.as_str() == Some("") {
+                return Err(Diagnostic::error(at(*place), "the format is empty"));
+            }
         }
-        if matches!(function, "min_of" | "max_of") {
-            for (place, node) in nodes.iter().enumerate() {
-                let ty = self.graph.ty(*node);
-                if matches!(ty, ColumnType::Guid | ColumnType::Dynamic) && !self.is_null(*node) {
-                    return Err(Diagnostic::error(at(place), format!("values of type {ty} have no order"))
-                        .with_help("convert them, as with `tostring(…)` or `tolong(…)`"));
-                }
+        let refused = match function.name {
+            "min_of" | "max_of" => [ColumnType::Guid, ColumnType::Dynamic].as_slice(),
+            "hash" | "hash_md5" | "hash_sha1" | "hash_sha256" | "hash_xxhash64" => &[ColumnType::Dynamic],
+            _ => &[],
+        };
+        if function.name.starts_with("array_sort_")
+            && let Some(last) = nodes.last().filter(|node| self.graph.ty(**node) == ColumnType::Bool)
+            && self.graph.constant(*last).is_none()
+        {
+            return Err(Diagnostic::error(at(nodes.len() - 1), format!("`{name}` needs a constant here")));
+        }
+        let of_two_numbers = |want: &Want| *want == Want::NumberOrDynamic;
+        if function.params.iter().all(of_two_numbers)
+            && nodes.len() == 2
+            && nodes.iter().all(|node| self.graph.ty(*node) != ColumnType::Dynamic)
+        {
+            return Err(Diagnostic::error(span.clone(), format!("`{name}` takes at least one array")));
+        }
+        for (place, node) in nodes.iter().enumerate() {
+            let ty = self.graph.ty(*node);
+            if refused.contains(&ty) && !self.is_null(*node) {
+                return Err(Diagnostic::error(at(place), format!("`{name}` takes no values of type {ty}"))
+                    .with_help("convert them, as with `tostring(…)` or `tolong(…)`"));
             }
         }
         Ok(())
@@ -195,27 +248,42 @@ impl Binder<'_> {
         matches!(self.graph.constant(node), Some(Scalar::Null(_)))
     }
 
+    /// The argument in the type that the function wants. Of dynamics, Kusto converts only those that stand for a text;
+    /// lenient mode converts what can be.
     fn wanted(&mut self, node: NodeId, want: Want, name: &str, span: &Span) -> Bound<NodeId> {
         use ColumnType::{Bool, Datetime, Dynamic, Guid, Int, Long, Real, String, Timespan};
         let ty = self.graph.ty(node);
+        let lenient = self.mode == super::Mode::Lenient;
         let target = match (want, ty) {
             (Want::Any, _) => return Ok(node),
-            (Want::Text, _) => String,
-            (Want::Bool, Bool | Dynamic) => Bool,
-            (Want::Bool, Int | Long) if self.mode == super::Mode::Lenient => Bool,
-            (Want::Long, Int | Long | Dynamic | Bool) => Long,
-            (Want::Long, Real) => Long,
-            (Want::Real, Int | Long | Real | Dynamic) => Real,
+            (Want::StrOrDynamic, String | Dynamic)
+            | (Want::NumberOrDynamic, Int | Long | Real | Dynamic)
+            | (Want::LongOrDynamic, Int | Long | Dynamic)
+            | (Want::Summable, Int | Long | Real | Datetime | Timespan) => return Ok(node),
+            (Want::StrOrDynamic | Want::NumberOrDynamic | Want::LongOrDynamic | Want::Summable, _) if lenient => {
+                return Ok(node);
+            }
+            (Want::Text, _) | (Want::Str, String | Dynamic) => String,
+            (Want::Str, _) if lenient => String,
+            (Want::Guid, Guid) => Guid,
+            (Want::Guid, _) if lenient => String,
+            (Want::Bool, Bool) => Bool,
+            (Want::Bool, Int | Long | Dynamic) if lenient => Bool,
+            (Want::Long | Want::Whole, Int | Long) | (Want::Whole, Real) => Long,
+            (Want::Long | Want::Whole, Real | Dynamic | Bool) if lenient => Long,
             (Want::Number, Int | Long) => Long,
-            (Want::Number, Real | Dynamic) => Real,
-            (Want::Datetime, Datetime | Dynamic) => Datetime,
-            (Want::Timespan, Timespan | Dynamic) => Timespan,
+            (Want::Real, Int | Long | Real) | (Want::Number, Real) => Real,
+            (Want::Real | Want::Number, Dynamic) if lenient => Real,
+            (Want::Datetime, Datetime) => Datetime,
+            (Want::Datetime, Dynamic) if lenient => Datetime,
+            (Want::Timespan, Timespan) => Timespan,
+            (Want::Timespan, Dynamic) if lenient => Timespan,
             (Want::Dynamic, Dynamic) => Dynamic,
             // A missing column is the empty text; as a bag or a number it is nothing.
-            (want, String) if self.graph.constant(node).and_then(Scalar::as_str) == Some("") => {
+            (want, String) if lenient && self.graph.constant(node).and_then(Scalar::as_str) == Some("") => {
                 let ty = match want {
                     Want::Bool => Bool,
-                    Want::Long => Long,
+                    Want::Long | Want::Whole => Long,
                     Want::Real | Want::Number => Real,
                     Want::Datetime => Datetime,
                     Want::Timespan => Timespan,
@@ -223,17 +291,28 @@ impl Binder<'_> {
                 };
                 return Ok(self.null(ty));
             }
-            (Want::Dynamic, String | Guid) if self.mode == super::Mode::Lenient => Dynamic,
+            (Want::Dynamic, String | Guid) if lenient => Dynamic,
             _ => {
-                let expected = match want {
-                    Want::Bool => "a bool",
-                    Want::Long => "a long",
-                    Want::Real | Want::Number => "a number",
-                    Want::Datetime => "a datetime",
-                    Want::Timespan => "a timespan",
-                    _ => "a dynamic value",
+                let (expected, help) = match want {
+                    Want::Str => ("a string", "`tostring(…)` gives the text of any value"),
+                    Want::StrOrDynamic => ("a string or a dynamic value", "`tostring(…)` gives the text of any value"),
+                    Want::Guid => ("a guid", "`toguid(…)` reads a text as one"),
+                    Want::Bool => ("a bool", "compare the value, or convert it with `tobool(…)`"),
+                    Want::Long => ("a whole number", "convert it with `tolong(…)`"),
+                    Want::Whole | Want::Real | Want::Number => {
+                        ("a number", "convert it with `toreal(…)` or `tolong(…)`")
+                    }
+                    Want::NumberOrDynamic => ("a number or an array", "convert it with `toreal(…)` or `parse_json(…)`"),
+                    Want::LongOrDynamic => ("a whole number or an array", "convert it with `tolong(…)`"),
+                    Want::Summable => {
+                        ("a number, datetime or timespan", "convert it with `toreal(…)` or `todatetime(…)`")
+                    }
+                    Want::Datetime => ("a datetime", "convert it with `todatetime(…)`"),
+                    Want::Timespan => ("a timespan", "convert it with `totimespan(…)`"),
+                    _ => ("a dynamic value", "`parse_json(…)` reads a text as one"),
                 };
-                return Err(Diagnostic::error(span.clone(), format!("`{name}` expects {expected} here, found {ty}")));
+                let message = format!("`{name}` expects {expected} here, found {ty}");
+                return Err(Diagnostic::error(span.clone(), message).with_help(help));
             }
         };
         Ok(self.graph.convert(node, target))
@@ -243,10 +322,14 @@ impl Binder<'_> {
     fn common_type(&self, nodes: &[NodeId], places: &[usize], name: &str, span: &Span) -> Bound<ColumnType> {
         use ColumnType::{Dynamic, Int, Long, Real, String};
         let mut common: Option<ColumnType> = None;
+        // Branches that do not meet make the whole dynamic.
+        let mut mixed = false;
         for place in places {
             let node = nodes[*place];
             let ty = self.graph.ty(node);
-            if matches!(self.graph.constant(node), Some(Scalar::Null(Dynamic))) {
+            let of_condition = matches!(name, "case" | "iff" | "iif");
+            let untyped = of_condition || self.mode == super::Mode::Lenient;
+            if untyped && matches!(self.graph.constant(node), Some(Scalar::Null(Dynamic))) {
                 continue;
             }
             common = Some(match (common, ty) {
@@ -255,8 +338,8 @@ impl Binder<'_> {
                 (Some(Int | Long), Int | Long) => Long,
                 (Some(Int | Long | Real), Int | Long | Real) => Real,
                 // Beside a dynamic branch of a condition, the other one's type counts.
-                (Some(Dynamic), other) | (Some(other), Dynamic) if matches!(name, "case" | "iff" | "iif") => other,
-                (Some(Dynamic), _) | (Some(_), Dynamic) => Dynamic,
+                (Some(Dynamic), other) | (Some(other), Dynamic) if of_condition => other,
+                (Some(Dynamic), _) | (Some(_), Dynamic) if self.mode == super::Mode::Lenient => Dynamic,
                 (Some(String), _) if self.is_missing(nodes, places, String) => ty,
                 (Some(other), String)
                     if self.graph.constant(node).and_then(Scalar::as_str) == Some("")
@@ -265,7 +348,10 @@ impl Binder<'_> {
                     other
                 }
                 // The branches of a condition may differ: the result is dynamic.
-                (Some(_), _) if matches!(name, "case" | "iff" | "iif") && self.mode == super::Mode::Strict => Dynamic,
+                (Some(_), _) if of_condition && self.mode == super::Mode::Strict => {
+                    mixed = true;
+                    Dynamic
+                }
                 (Some(a), b) => {
                     return Err(Diagnostic::error(
                         span.clone(),
@@ -275,7 +361,7 @@ impl Binder<'_> {
                 }
             });
         }
-        Ok(common.unwrap_or(Dynamic))
+        Ok(common.filter(|_| !mixed).unwrap_or(Dynamic))
     }
 
     /// In lenient mode: whether all values of type `ty` are the stand-ins of missing columns.
@@ -354,11 +440,15 @@ impl Binder<'_> {
     fn bin_types(&mut self, nodes: &mut [NodeId], name: &str, span: &Span) -> Bound<ColumnType> {
         use ColumnType::{Datetime, Dynamic, Int, Long, Real, Timespan};
         let (value, size) = (self.graph.ty(nodes[0]), self.graph.ty(nodes[1]));
+        let whole = nodes.iter().all(|node| matches!(self.graph.ty(*node), Int | Long));
+        let numbers = nodes.iter().all(|node| matches!(self.graph.ty(*node), Int | Long | Real));
         let (ty, size_ty) = match (value, size) {
-            (Int | Long, Int | Long) => (Long, Long),
-            (Int | Long | Real | Dynamic, Int | Long | Real) => (Real, Real),
-            (Datetime, Timespan) => (Datetime, Timespan),
-            (Timespan, Timespan) => (Timespan, Timespan),
+            (Int | Long, Int | Long) if whole => (Long, Long),
+            (Int | Long | Real, Int | Long | Real) if numbers => (Real, Real),
+            (Dynamic, Int | Long | Real) if self.mode == super::Mode::Lenient => (Real, Real),
+            (Datetime | Timespan, Timespan) if nodes.get(2).is_none_or(|fixed| self.graph.ty(*fixed) == value) => {
+                (value, Timespan)
+            }
             _ => {
                 return Err(Diagnostic::error(span.clone(), format!("`{name}` does not take {value} and {size}"))
                     .with_help("numbers go with numbers, datetimes and timespans with a timespan"));
@@ -546,5 +636,6 @@ impl Binder<'_> {
 /// Operators and inner forms stand in the same registry; they are not called by name.
 fn is_callable(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !matches!(name, "and" | "or" | "in" | "has" | "contains" | "startswith" | "endswith")
+        && !TEXT_OPERATORS.contains(&name)
+        && !matches!(name, "and" | "or" | "in" | "has_any" | "has_all")
 }

@@ -16,12 +16,12 @@ use crate::syntax::ast::{Expr, ExprKind};
 use crate::text;
 
 impl Binder<'_> {
-    /// A boolean expression; dynamic becomes bool.
+    /// A boolean expression. Lenient mode takes a dynamic, too, as a bool.
     pub(super) fn predicate(&mut self, expr: &Expr, relation: &Relation, scope: &Rc<Scope>) -> Bound<NodeId> {
         let node = self.expr(expr, Context { relation: Some(relation), scope })?;
         match self.graph.ty(node) {
             ColumnType::Bool => Ok(node),
-            ColumnType::Dynamic => Ok(self.graph.convert(node, ColumnType::Bool)),
+            ColumnType::Dynamic if self.mode == Mode::Lenient => Ok(self.graph.convert(node, ColumnType::Bool)),
             ty => {
                 Err(Diagnostic::error(expr.span.clone(), format!("expected a condition, found a value of type {ty}"))
                     .with_help("compare it with something, as in `x == …`"))
@@ -55,6 +55,7 @@ impl Binder<'_> {
                 let zero = match self.graph.ty(inner_node) {
                     ColumnType::Timespan => Scalar::Timespan(0),
                     ColumnType::Real => Scalar::Real(-0.0),
+                    ColumnType::Dynamic => Scalar::Dynamic("0".into()),
                     _ => Scalar::Long(0),
                 };
                 let zero = self.graph.scalar(zero);
@@ -69,6 +70,9 @@ impl Binder<'_> {
                 // `between (start .. 1d)`: a span as the upper bound of a time counts from the lower one.
                 if self.graph.ty(high_node) == ColumnType::Timespan && self.graph.ty(low_node) == ColumnType::Datetime {
                     high_node = self.binary("+", low_node, high_node, &high.span)?;
+                }
+                if self.mode == Mode::Strict && self.graph.ty(value_node) == ColumnType::Bool {
+                    return Err(Diagnostic::error(value.span.clone(), "`between` does not take a bool"));
                 }
                 let above = self.binary(">=", value_node, low_node, &expr.span)?;
                 let below = self.binary("<=", value_node, high_node, &expr.span)?;
@@ -138,7 +142,9 @@ impl Binder<'_> {
         let node = self.expr(base, context)?;
         match self.graph.ty(node) {
             ColumnType::Dynamic => Ok(node),
-            ColumnType::String if self.graph.constant(node).and_then(Scalar::as_str) == Some("") => {
+            ColumnType::String
+                if self.mode == Mode::Lenient && self.graph.constant(node).and_then(Scalar::as_str) == Some("") =>
+            {
                 Ok(self.null(ColumnType::Dynamic))
             }
             ty => {
@@ -210,12 +216,21 @@ impl Binder<'_> {
                 .with_help("convert one side, as with `tostring(…)`, `tolong(…)` or `todatetime(…)`")
         };
         let unordered = |ty| matches!(ty, ColumnType::String | ColumnType::Guid);
+        let is_no_number = |ty| matches!(ty, ColumnType::Datetime | ColumnType::Timespan | ColumnType::Bool);
+        // What a dynamic holds is taken for a number here.
+        let no_number_and_dynamic = is_no_number(left_ty) && right_ty == ColumnType::Dynamic
+            || left_ty == ColumnType::Dynamic && is_no_number(right_ty);
         match op {
             // Texts have no order in Kusto.
             "<" | "<=" | ">" | ">=" if self.mode == Mode::Strict && (unordered(left_ty) || unordered(right_ty)) => {
                 Err(mismatch().with_help("texts have no order; `strcmp(a, b)` compares them"))
             }
-            "%" if self.mode == Mode::Strict && (left_ty == ColumnType::Bool || right_ty == ColumnType::Bool) => {
+            "<" | "<=" | ">" | ">=" | "*" | "/" | "%" if self.mode == Mode::Strict && no_number_and_dynamic => {
+                Err(mismatch())
+            }
+            "+" | "-" | "*" | "/" | "%"
+                if self.mode == Mode::Strict && (left_ty == ColumnType::Bool || right_ty == ColumnType::Bool) =>
+            {
                 Err(mismatch())
             }
             "+" | "-" | "*" | "/" | "%" => {
@@ -247,6 +262,10 @@ impl Binder<'_> {
             }
             _ => {
                 // The text operators.
+                let is_text = |ty| matches!(ty, ColumnType::String | ColumnType::Dynamic);
+                if self.mode == Mode::Strict && !(is_text(left_ty) && is_text(right_ty)) {
+                    return Err(mismatch());
+                }
                 let args =
                     vec![self.graph.convert(left, ColumnType::String), self.graph.convert(right, ColumnType::String)];
                 self.graph.call(builtin(op), args, None).map_err(|message| Diagnostic::error(span.clone(), message))
@@ -257,7 +276,13 @@ impl Binder<'_> {
     /// Both sides in one type in which they can be compared; ints and bools beside numbers become longs.
     fn comparable(&mut self, left: NodeId, right: NodeId) -> Option<(NodeId, NodeId)> {
         use ColumnType::{Bool, Datetime, Dynamic, Guid, Int, Long, Real, String, Timespan};
+        // A constant text beside a time is a time.
+        let text_of_time = |binder: &Self, node| {
+            binder.graph.ty(node) == String && binder.graph.constant(node).is_some_and(|text| text.as_str() != Some(""))
+        };
         let target = match (self.graph.ty(left), self.graph.ty(right)) {
+            (ty @ (Datetime | Timespan), String) if text_of_time(self, right) => ty,
+            (String, ty @ (Datetime | Timespan)) if text_of_time(self, left) => ty,
             (Int | Long, Int | Long) => Long,
             (Int | Long | Real, Int | Long | Real) => Real,
             (Dynamic, Dynamic) => String,
@@ -303,9 +328,14 @@ impl Binder<'_> {
             match self.graph.constant(node).cloned() {
                 Some(Scalar::Dynamic(array)) => {
                     let mut elements = Vec::new();
-                    if json::elements(&array, |element| elements.push(text::dynamic_text(element).into_owned()))
-                        .is_none()
-                    {
+                    // A null is equal to nothing, but has the empty text.
+                    let counts = |element: &str| element != "null" || matches!(op, "has_any" | "has_all");
+                    let mut push = |element: &str| {
+                        if counts(element) {
+                            elements.push(text::dynamic_text(element).into_owned());
+                        }
+                    };
+                    if json::elements(&array, &mut push).is_none() {
                         elements.push(text::dynamic_text(&array).into_owned());
                     }
                     list.extend(elements.iter().map(|element| self.graph.text(element)));
@@ -314,6 +344,14 @@ impl Binder<'_> {
                 _ if self.graph.ty(node) == ColumnType::Dynamic => arrays.push(node),
                 _ => list.push(node),
             }
+        }
+        let value_ty = self.graph.ty(value_node);
+        if matches!(op, "has_any" | "has_all" | "in~" | "!in~")
+            && self.mode == Mode::Strict
+            && !matches!(value_ty, ColumnType::String | ColumnType::Dynamic)
+        {
+            let message = format!("`{op}` compares texts, found {value_ty}");
+            return Err(Diagnostic::error(value.span.clone(), message).with_help("`tostring(…)` gives the text"));
         }
         if matches!(op, "has_any" | "has_all") {
             let mut args = vec![self.graph.convert(value_node, ColumnType::String)];
@@ -355,20 +393,33 @@ impl Binder<'_> {
             }
             args.push(self.graph.convert(node, ty));
         }
-        let positive = if ignore_case { "in~" } else { "in" };
         if arrays.is_empty() {
             return Ok(self.graph.builtin(op, args));
         }
-        let mut found = self.graph.builtin(positive, args.clone());
+        let mut found = self.graph.builtin(if ignore_case { "in~" } else { "in" }, args.clone());
         for array in arrays {
-            let null_is_absent = self.graph.builtin("set_has_element", vec![array, args[0]]);
-            let no = self.graph.scalar(Scalar::Bool(false));
-            let held = self
-                .graph
-                .call(builtin("coalesce"), vec![null_is_absent, no], Some(ColumnType::Bool))
-                .expect("coalesce refuses nothing");
+            let held = self.among_dynamic(args[0], array, ignore_case);
             found = self.graph.builtin("or", vec![found, held]);
         }
         Ok(if negated { self.graph.builtin("not", vec![found]) } else { found })
+    }
+
+    /// Whether a value is an element of an array, or equal to what is no array. Never null.
+    fn among_dynamic(&mut self, value: NodeId, array: NodeId, ignore_case: bool) -> NodeId {
+        let mut value = self.graph.convert(value, ColumnType::String);
+        let mut text = self.graph.convert(array, ColumnType::String);
+        let mut array = array;
+        if ignore_case {
+            value = self.graph.builtin("tolower", vec![value]);
+            text = self.graph.builtin("tolower", vec![text]);
+            array = self.graph.convert(text, ColumnType::Dynamic);
+        }
+        let element = self.graph.builtin("set_has_element", vec![array, value]);
+        let there = self.graph.builtin("isnotnull", vec![array]);
+        let same = self.graph.builtin("==", vec![value, text]);
+        let itself = self.graph.builtin("and", vec![there, same]);
+        self.graph
+            .call(builtin("coalesce"), vec![element, itself], Some(ColumnType::Bool))
+            .expect("coalesce refuses nothing")
     }
 }

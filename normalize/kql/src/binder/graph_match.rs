@@ -171,6 +171,12 @@ impl Binder<'_> {
             Ok(mask) => {
                 // The projection sees all matches; those that the condition leaves are picked from its rows.
                 relation = self.project(&relation, &spec.project, scope);
+                // To Microsoft's binder, all that is made of an edge of several hops is dynamic, whatever a call gives.
+                for (column, assignment) in relation.columns.iter_mut().zip(&spec.project) {
+                    if variables.of_several_hops(&assignment.value) {
+                        column.node = self.graph.convert(column.node, ColumnType::Dynamic);
+                    }
+                }
                 self.kept_matches(relation, mask, &matches, spec, option("output") == Some("all"), span)
             }
             Err(error) => Err(error),
@@ -383,6 +389,24 @@ impl Search<'_> {
             }
         }
         true
+    }
+}
+
+impl Variables {
+    /// Whether the expression asks for the edges, or the nodes, of an edge of several hops.
+    fn of_several_hops(&self, expr: &Expr) -> bool {
+        let mut calls = Vec::new();
+        path_calls(expr, &mut calls);
+        let mut open: Vec<&Expr> = calls.into_iter().map(|(_, path, ..)| path).collect();
+        while let Some(expr) = open.pop() {
+            if let ExprKind::Name(name) = &expr.kind
+                && self.edges.iter().any(|(edge, several)| *several && edge.as_deref() == Some(name))
+            {
+                return true;
+            }
+            open.extend(expr.children());
+        }
+        false
     }
 }
 

@@ -77,9 +77,11 @@ pub(super) fn several(expr: &Expr) -> Option<Vec<(String, Expr)>> {
             if arrays.len() < 2 {
                 return None;
             }
-            let name = |arg: &Arg| format!("{}_sorted", implied(&arg.value).unwrap_or_else(|| "array".to_owned()));
-            let columns = arrays.iter().enumerate();
-            Some(columns.map(|(number, arg)| (name(arg), element(expr.clone(), number))).collect())
+            let column = |(number, arg): (usize, &&Arg)| {
+                let name = implied(&arg.value).unwrap_or_else(|| format!("array{number}"));
+                (format!("{name}_sorted"), element(expr.clone(), number))
+            };
+            Some(arrays.iter().enumerate().map(column).collect())
         }
         "series_stats" => {
             let subject = args.first().and_then(|arg| implied(&arg.value)).unwrap_or_default();
@@ -97,10 +99,10 @@ pub(super) fn several(expr: &Expr) -> Option<Vec<(String, Expr)>> {
     }
 }
 
-/// Assignments with each call that gives several columns taken apart.
-pub(super) fn taken_apart(assignments: &[Assignment]) -> Cow<'_, [Assignment]> {
+/// Assignments with each call that gives several columns taken apart. With `print`, a single name takes the first alone.
+pub(super) fn taken_apart(assignments: &[Assignment], print: bool) -> Cow<'_, [Assignment]> {
     let apart = |assignment: &Assignment| -> Option<Vec<Assignment>> {
-        if assignment.name.is_some() && assignment.more.is_empty() {
+        if print && assignment.name.is_some() && assignment.more.is_empty() {
             return None;
         }
         let columns = several(&assignment.value)?;

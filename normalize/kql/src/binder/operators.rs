@@ -228,7 +228,7 @@ impl Binder<'_> {
     fn extend(&mut self, relation: Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
         let mut result = relation.clone();
         let mut declared: Vec<String> = Vec::new();
-        for assignment in &*names::taken_apart(assignments) {
+        for assignment in &*names::taken_apart(assignments, false) {
             // All assignments see the operator's input, never each other.
             let node = self.value(assignment, &relation, scope);
             let name = match &assignment.name {
@@ -249,7 +249,7 @@ impl Binder<'_> {
 
     pub(super) fn project(&mut self, relation: &Relation, assignments: &[Assignment], scope: &Rc<Scope>) -> Relation {
         let mut result = Relation { columns: Vec::new(), ..relation.clone() };
-        for assignment in &*names::taken_apart(assignments) {
+        for assignment in &*names::taken_apart(assignments, false) {
             let node = self.value(assignment, relation, scope);
             let name = match &assignment.name {
                 Some(name) => {

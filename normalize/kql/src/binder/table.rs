@@ -265,7 +265,7 @@ impl Binder<'_> {
     fn print(&mut self, assignments: &[Assignment], context: Context<'_>) -> Bound<Relation> {
         let domain = self.graph.domain(Domain::Rows(1));
         let mut relation = Relation::new(domain);
-        for (number, assignment) in names::taken_apart(assignments).iter().enumerate() {
+        for (number, assignment) in names::taken_apart(assignments, true).iter().enumerate() {
             let node = self.expr(&assignment.value, Context { relation: None, scope: context.scope })?;
             let name = match &assignment.name {
                 Some(name) => name.text.clone(),

@@ -4,10 +4,11 @@
 //! microseconds. The binder has already brought both sides to one of the type pairs that [`result_type`] knows.
 
 use arrow::array::ArrayRef;
-use weir_contract::schema::ColumnType::{self, Bool, Datetime, Long, Real, Timespan};
+use weir_contract::schema::ColumnType::{self, Bool, Datetime, Dynamic, Long, Real, Timespan};
 
 use super::args::Args;
 use super::{Function, Returns, Want, function};
+use crate::text;
 
 const TWO: &[Want] = &[Want::Any, Want::Any];
 
@@ -58,7 +59,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// The type of `left op right`, and the types to which the sides are converted first. `None`: the operator does not
-/// take these types. Ints and bools count as longs.
+/// take these types. Ints and bools count as longs. Two dynamics give a dynamic, of their numbers.
 pub(crate) fn result_type(
     op: &str,
     left: ColumnType,
@@ -70,12 +71,11 @@ pub(crate) fn result_type(
     };
     let (left, right) = (whole(left), whole(right));
     Some(match (op, left, right) {
-        (_, ColumnType::Dynamic, ColumnType::Dynamic) => (Real, Real, Real),
-        ("+" | "-", Datetime, ColumnType::Dynamic) => (Datetime, Datetime, Timespan),
-        (_, ColumnType::Dynamic, other) => {
-            return result_type(op, if op == "-" && other == Timespan { Datetime } else { other }, other);
-        }
-        (_, other, ColumnType::Dynamic) => return result_type(op, other, other),
+        (_, Dynamic, Dynamic) => (Dynamic, Dynamic, Dynamic),
+        // A dynamic beside a datetime: a datetime to subtract, a timespan to add.
+        ("+", Datetime, Dynamic) => (Datetime, Datetime, Timespan),
+        ("+", Dynamic, Datetime) => (Datetime, Timespan, Datetime),
+        (_, other, Dynamic) | (_, Dynamic, other) => return result_type(op, other, other),
         (_, Long, Long) => (Long, Long, Long),
         ("+" | "-" | "*" | "/" | "%", Long | Real, Long | Real) => (Real, Real, Real),
         ("+" | "-" | "%", Timespan, Timespan) => (Timespan, Timespan, Timespan),
@@ -98,7 +98,26 @@ fn output(args: &Args<'_>, op: &str, row: impl FnMut(usize) -> Option<i64>) -> A
     }
 }
 
+/// Of two dynamic numbers: whole if both are, and real otherwise; of anything else, null.
+fn dynamics(args: &Args<'_>, whole: fn(i64, i64) -> Option<i64>, real: fn(f64, f64) -> f64) -> ArrayRef {
+    let (a, b) = (args.text(0), args.text(1));
+    args.opt_texts(|row, out| {
+        let (a, b) = (a.get(row).trim_ascii(), b.get(row).trim_ascii());
+        match (a.parse(), b.parse(), a.parse(), b.parse()) {
+            (Ok(a), Ok(b), ..) => whole(a, b).map(|value| out.push_str(&value.to_string())).is_some(),
+            (_, _, Ok(a), Ok(b)) => {
+                text::write_real_json(real(a, b), out);
+                true
+            }
+            _ => false,
+        }
+    })
+}
+
 fn add(args: &Args<'_>) -> ArrayRef {
+    if args.types[0] == Dynamic {
+        return dynamics(args, |a, b| Some(a.wrapping_add(b)), |a, b| a + b);
+    }
     if args.types[0] == Real {
         let (a, b) = (args.real(0), args.real(1));
         return args.reals(|row| Some(a.get(row)? + b.get(row)?));
@@ -111,6 +130,9 @@ fn add(args: &Args<'_>) -> ArrayRef {
 }
 
 fn subtract(args: &Args<'_>) -> ArrayRef {
+    if args.types[0] == Dynamic {
+        return dynamics(args, |a, b| Some(a.wrapping_sub(b)), |a, b| a - b);
+    }
     if args.types[0] == Real {
         let (a, b) = (args.real(0), args.real(1));
         return args.reals(|row| Some(a.get(row)? - b.get(row)?));
@@ -128,6 +150,7 @@ fn multiply(args: &Args<'_>) -> ArrayRef {
             let (a, b) = (args.real(0), args.real(1));
             args.reals(|row| Some(a.get(row)? * b.get(row)?))
         }
+        (Dynamic, Dynamic) => dynamics(args, |a, b| Some(a.wrapping_mul(b)), |a, b| a * b),
         (Timespan, Real) => {
             let (a, b) = (args.long(0), args.real(1));
             args.timespans(|row| whole_micros(a.get(row)? as f64 * b.get(row)?))
@@ -149,6 +172,7 @@ fn divide(args: &Args<'_>) -> ArrayRef {
             let (a, b) = (args.real(0), args.real(1));
             args.reals(|row| Some(a.get(row)? / b.get(row)?))
         }
+        (Dynamic, _) => dynamics(args, |a, b| (b != 0).then(|| a.wrapping_div(b)), |a, b| a / b),
         (Timespan, Timespan) => {
             let (a, b) = (args.long(0), args.long(1));
             args.reals(|row| Some(a.get(row)? as f64 / b.get(row)? as f64))
@@ -168,6 +192,9 @@ fn divide(args: &Args<'_>) -> ArrayRef {
 }
 
 fn modulo(args: &Args<'_>) -> ArrayRef {
+    if args.types[0] == Dynamic {
+        return dynamics(args, |a, b| (b != 0).then(|| a.wrapping_rem_euclid(b)), f64::rem_euclid);
+    }
     if args.types[0] == Real {
         let (a, b) = (args.real(0), args.real(1));
         return args.reals(|row| Some(a.get(row)?.rem_euclid(b.get(row)?)));

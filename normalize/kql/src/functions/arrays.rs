@@ -55,7 +55,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     )
     .repeating(1),
     function("pack_array", &[Want::Any], DYNAMIC, pack_array, "`pack_array(a, b, …)`: an array of the values")
-        .requires(0)
         .repeating(1),
     function("array_reverse", D1, DYNAMIC, |args| edit(args, |items| items.reverse()), "`array_reverse(array)`"),
     function(
@@ -144,6 +143,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         set_union,
         "`set_union(a, b, …)`: distinct elements of all, in order of appearance",
     )
+    .requires(2)
     .repeating(1),
     function(
         "set_intersect",
@@ -152,6 +152,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |args| combine(args, true),
         "`set_intersect(a, b, …)`: distinct elements of a that all hold",
     )
+    .requires(2)
     .repeating(1),
     function(
         "set_difference",
@@ -160,8 +161,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |args| combine(args, false),
         "`set_difference(a, b, …)`: distinct elements of a that no other holds",
     )
+    .requires(2)
     .repeating(1),
-    function("zip", D1, DYNAMIC, zip, "`zip(a, b, …)`: an array of arrays, padded with null").repeating(1),
+    function("zip", D1, DYNAMIC, zip, "`zip(a, b, …)`: an array of arrays, padded with null").requires(2).repeating(1),
 ];
 
 /// The elements of an array; `None` for anything else.

@@ -15,8 +15,8 @@ macro_rules! bit_function {
             LONG,
             |args| {
                 let (a, b) = (args.long(0), args.long(1));
-                let operation: fn(i64, i64) -> i64 = $operation;
-                args.longs(|row| Some(operation(a.get(row)?, b.get(row)?)))
+                let operation: fn(i64, i64) -> Option<i64> = $operation;
+                args.longs(|row| operation(a.get(row)?, b.get(row)?))
             },
             $doc,
         )
@@ -24,18 +24,18 @@ macro_rules! bit_function {
 }
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    bit_function!("binary_and", |a, b| a & b, "`binary_and(a, b)`"),
-    bit_function!("binary_or", |a, b| a | b, "`binary_or(a, b)`"),
-    bit_function!("binary_xor", |a, b| a ^ b, "`binary_xor(a, b)`"),
+    bit_function!("binary_and", |a, b| Some(a & b), "`binary_and(a, b)`"),
+    bit_function!("binary_or", |a, b| Some(a | b), "`binary_or(a, b)`"),
+    bit_function!("binary_xor", |a, b| Some(a ^ b), "`binary_xor(a, b)`"),
     bit_function!(
         "binary_shift_left",
-        |a, b| a.wrapping_shl((b & 63) as u32),
-        "`binary_shift_left(a, count)`: the count modulo 64"
+        |a, b| (b >= 0).then(|| a.wrapping_shl((b & 63) as u32)),
+        "`binary_shift_left(a, count)`: the count modulo 64; null if it is negative"
     ),
     bit_function!(
         "binary_shift_right",
-        |a, b| a.wrapping_shr((b & 63) as u32),
-        "`binary_shift_right(a, count)`: keeps the sign"
+        |a, b| (b >= 0).then(|| a.wrapping_shr((b & 63) as u32)),
+        "`binary_shift_right(a, count)`: keeps the sign; null if the count is negative"
     ),
     function(
         "binary_not",

@@ -13,7 +13,7 @@ use weir_contract::schema::ColumnType::String as Str;
 use super::args::Args;
 use super::{Function, Returns, Want, function};
 
-const T1: &[Want] = &[Want::Text];
+const T1: &[Want] = &[Want::Str];
 const TEXT: Returns = Returns::Ty(Str);
 
 /// Most bytes that one text may unpack to: a few bytes can stand for gigabytes.

@@ -47,6 +47,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         coalesce,
         "`coalesce(a, b, …)`: the first that is neither null nor the empty text",
     )
+    .requires(2)
     .repeating(1),
     function(
         "isempty",
@@ -83,6 +84,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |args| extreme(args, false),
         "`min_of(a, b, …)`: the least; nulls are left out",
     )
+    .requires(2)
     .repeating(1),
     function(
         "max_of",
@@ -91,6 +93,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |args| extreme(args, true),
         "`max_of(a, b, …)`: the greatest; nulls are left out",
     )
+    .requires(2)
     .repeating(1),
 ];
 

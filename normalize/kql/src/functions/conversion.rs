@@ -13,6 +13,7 @@ use crate::scalar::Value;
 use crate::{convert, json, text};
 
 const ANY: &[Want] = &[Want::Any];
+const TEXT: &[Want] = &[Want::StrOrDynamic];
 
 /// 1970-01-01 in microseconds since the year 1.
 const EPOCH_US: i64 = 62_135_596_800_000_000;
@@ -59,12 +60,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ANY,
         Returns::Ty(Timespan),
         to_timespan,
-        "`totimespan(a)`: `[-][d.]hh:mm:ss[.fffffff]`; else null",
+        "`totimespan(a)`: `[-][d.]hh:mm:ss[.fffffff]`, or a number of ticks of 100 ns; else null",
     ),
-    function("toguid", ANY, Returns::Ty(Guid), to_guid, "`toguid(a)`: a GUID in lower case with dashes; else null"),
+    function("toguid", TEXT, Returns::Ty(Guid), to_guid, "`toguid(a)`: a GUID in lower case with dashes; else null"),
     function(
         "todynamic",
-        ANY,
+        TEXT,
         Returns::Ty(Dynamic),
         to_dynamic,
         "`parse_json(text)`: the JSON value; text that is no JSON becomes a dynamic string",
@@ -275,7 +276,7 @@ fn to_long(args: &Args<'_>) -> ArrayRef {
         }
         Datetime => {
             let values = args.long(0);
-            args.longs(|row| Some((values.get(row)? + EPOCH_US).wrapping_mul(10)))
+            args.longs(|row| Some((values.get(row)?.wrapping_add(EPOCH_US)).wrapping_mul(10)))
         }
         Timespan => {
             let values = args.long(0);
@@ -317,7 +318,7 @@ fn to_int(args: &Args<'_>) -> ArrayRef {
         }
         Datetime => {
             let values = args.long(0);
-            args.ints(|row| Some((values.get(row)? + EPOCH_US).wrapping_mul(10) as i32))
+            args.ints(|row| Some(values.get(row)?.wrapping_add(EPOCH_US).wrapping_mul(10) as i32))
         }
         Timespan => {
             let values = args.long(0);
@@ -363,7 +364,7 @@ fn to_real(args: &Args<'_>) -> ArrayRef {
         }
         Datetime => {
             let values = args.long(0);
-            args.reals(|row| Some((values.get(row)? + EPOCH_US) as f64 * 10.0))
+            args.reals(|row| Some((values.get(row)?.wrapping_add(EPOCH_US)) as f64 * 10.0))
         }
         Timespan => {
             let values = args.long(0);
@@ -456,6 +457,23 @@ fn to_timespan(args: &Args<'_>) -> ArrayRef {
             let values = args.long(0);
             args.timespans(|row| Some(values.get(row)? / 10))
         }
+        Int => {
+            let values = args.int(0);
+            args.timespans(|row| Some(i64::from(values.get(row)?) / 10))
+        }
+        Real => {
+            let values = args.real(0);
+            args.timespans(|row| Some(real_to_long(values.get(row)?)? / 10))
+        }
+        // One tick is less than the microseconds that we keep.
+        Bool => {
+            let values = args.bool(0);
+            args.timespans(|row| values.get(row).map(|_| 0))
+        }
+        Datetime => {
+            let values = args.long(0);
+            args.timespans(|row| values.get(row)?.checked_add(EPOCH_US))
+        }
         String => {
             let values = args.text(0);
             args.timespans(|row| convert::timespan_of_text(values.get(row)))
@@ -464,11 +482,12 @@ fn to_timespan(args: &Args<'_>) -> ArrayRef {
             let values = args.text(0);
             args.timespans(|row| match inner(values.get(row)) {
                 Inner::Text(text) => convert::timespan_of_text(&text),
-                Inner::Number(digits) => digits.parse::<i64>().ok().map(|ticks| ticks / 10),
-                _ => None,
+                Inner::Number(digits) => long_of_number(digits).map(|ticks| ticks / 10),
+                Inner::Bool(_) => Some(0),
+                Inner::Nothing => None,
             })
         }
-        _ => args.timespans(|_| None),
+        Guid => args.timespans(|_| None),
     }
 }
 

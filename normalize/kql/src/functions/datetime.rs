@@ -6,8 +6,10 @@ use weir_contract::datetime::{DAY_US, SECOND_US};
 use weir_contract::schema::ColumnType::{self, Datetime, Long, Real, String as Str, Timespan};
 
 use super::args::Args;
+use super::prepared::{Prepared, one_of};
 use super::{Function, Returns, Want, function};
 use crate::convert::midnight;
+use crate::scalar::Scalar;
 
 const DT: Returns = Returns::Ty(Datetime);
 const D1: &[Want] = &[Want::Datetime];
@@ -50,28 +52,37 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .volatile(),
     function(
         "datetime_add",
-        &[Want::Text, Want::Long, Want::Datetime],
+        &[Want::Str, Want::Long, Want::Datetime],
         DT,
         add,
-        "`datetime_add(period, amount, time)`: in calendar terms; periods year to microsecond",
-    ),
+        "`datetime_add(period, amount, time)`: in calendar terms; periods year to nanosecond",
+    )
+    .constant_at(&[0])
+    .prepared(period),
     function(
         "datetime_diff",
-        &[Want::Text, Want::Datetime, Want::Datetime],
+        &[Want::Str, Want::Datetime, Want::Datetime],
         Returns::Ty(Long),
         diff,
         "`datetime_diff(period, a, b)`: boundaries of the period crossed from b to a",
-    ),
+    )
+    .constant_at(&[0])
+    .prepared(period),
     function(
         "datetime_part",
-        &[Want::Text, Want::Datetime],
-        Returns::Ty(Long),
+        &[Want::Str, Want::Datetime],
+        Returns::Ty(ColumnType::Int),
         |args| {
             let (part, a) = (args.text(0), args.long(1));
-            args.longs(|row| date_part(&part.get(row).to_ascii_lowercase(), a.get(row)?))
+            args.ints(|row| {
+                let value = date_part(&part.get(row).to_ascii_lowercase(), a.get(row)?)?;
+                i32::try_from(value).ok()
+            })
         },
-        "`datetime_part(part, time)`: year, quarter, month, week_of_year, day, dayofyear, hour … microsecond",
-    ),
+        "`datetime_part(part, time)`: year, quarter, month, week_of_year, day, dayofyear, hour … nanosecond",
+    )
+    .constant_at(&[0])
+    .prepared(part),
     function("startofday", D_OFFSET, DT, |args| start(args, Unit::Day, false), "`startofday(time[, offset])`")
         .requires(1),
     function(
@@ -138,20 +149,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |args| part_as_int(args, "month"),
         "`monthofyear(time)`: 1 to 12",
     ),
-    function("year", D1, Returns::Ty(ColumnType::Int), |args| part_as_int(args, "year"), "`getyear(time)`"),
+    function("getyear", D1, Returns::Ty(ColumnType::Int), |args| part_as_int(args, "year"), "`getyear(time)`"),
     function(
         "week_of_year",
         D1,
-        Returns::Ty(Long),
-        |args| {
-            let a = args.long(0);
-            args.longs(|row| date_part("week_of_year", a.get(row)?))
-        },
+        Returns::Ty(ColumnType::Int),
+        |args| part_as_int(args, "week_of_year"),
         "`week_of_year(time)`: ISO 8601 week",
     ),
     function(
         "make_datetime",
-        &[Want::Long, Want::Long, Want::Long, Want::Long, Want::Long, Want::Real],
+        &[Want::Whole, Want::Whole, Want::Whole, Want::Whole, Want::Whole, Want::Real],
         DT,
         make_datetime,
         "`make_datetime(year, month, day[, hour, minute[, second]])`",
@@ -167,7 +175,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .requires(2),
     function(
         "format_datetime",
-        &[Want::Datetime, Want::Text],
+        &[Want::Datetime, Want::Str],
         Returns::Ty(Str),
         |args| {
             let (a, format) = (args.long(0), args.text(1));
@@ -178,10 +186,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
             })
         },
         "`format_datetime(time, format)`: y M d h H m s f F tt, as .NET counts the letters",
-    ),
+    )
+    .constant_at(&[1]),
     function(
         "format_timespan",
-        &[Want::Timespan, Want::Text],
+        &[Want::Timespan, Want::Str],
         Returns::Ty(Str),
         |args| {
             let (a, format) = (args.long(0), args.text(1));
@@ -192,7 +201,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
             })
         },
         "`format_timespan(span, format)`: d H h m s f F",
-    ),
+    )
+    .constant_at(&[1]),
     function(
         "unixtime_seconds_todatetime",
         &[Want::Real],
@@ -223,7 +233,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "datetime_utc_to_local",
-        &[Want::Datetime, Want::Text],
+        &[Want::Datetime, Want::Str],
         DT,
         |args| {
             let (a, zone) = (args.long(0), args.text(1));
@@ -289,6 +299,47 @@ fn start(args: &Args<'_>, unit: Unit, end: bool) -> ArrayRef {
 fn singular(period: &str) -> String {
     let lower = period.to_ascii_lowercase();
     lower.strip_suffix('s').map(str::to_owned).unwrap_or(lower)
+}
+
+/// The periods of `datetime_add` and `datetime_diff`, without a plural's `s`.
+const PERIODS: &[&str] = &[
+    "year",
+    "quarter",
+    "month",
+    "week",
+    "day",
+    "hour",
+    "minute",
+    "second",
+    "millisecond",
+    "microsecond",
+    "nanosecond",
+];
+
+/// The parts of `datetime_part`; of the last two, one is an older word and one our own.
+const PARTS: &[&str] = &[
+    "year",
+    "quarter",
+    "month",
+    "week_of_year",
+    "day",
+    "dayofyear",
+    "hour",
+    "minute",
+    "second",
+    "millisecond",
+    "microsecond",
+    "nanosecond",
+    "weekofyear",
+    "week",
+];
+
+fn period(constants: &[Option<Scalar>], _: &[ColumnType]) -> Result<Prepared, String> {
+    one_of(PERIODS, constants[0].as_ref(), singular)
+}
+
+fn part(constants: &[Option<Scalar>], _: &[ColumnType]) -> Result<Prepared, String> {
+    one_of(PARTS, constants[0].as_ref(), str::to_ascii_lowercase)
 }
 
 /// Length of the periods that have a fixed one.

@@ -9,13 +9,15 @@ use weir_contract::schema::ColumnType::{Guid, Long, String as Str};
 use super::args::Args;
 use super::{Function, Returns, Want, function};
 
-const T1: &[Want] = &[Want::Text];
+/// What is hashed is the value's text.
+const ANY: &[Want] = &[Want::Text];
+const T1: &[Want] = &[Want::Str];
 const TEXT: Returns = Returns::Ty(Str);
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("hash_sha256", T1, TEXT, hash::<sha2::Sha256>, "`hash_sha256(a)`: of the value's text"),
-    function("hash_sha1", T1, TEXT, hash::<sha1::Sha1>, "`hash_sha1(a)`: of the value's text"),
-    function("hash_md5", T1, TEXT, hash::<md5::Md5>, "`hash_md5(a)`: of the value's text"),
+    function("hash_sha256", ANY, TEXT, hash::<sha2::Sha256>, "`hash_sha256(a)`: of the value's text"),
+    function("hash_sha1", ANY, TEXT, hash::<sha1::Sha1>, "`hash_sha1(a)`: of the value's text"),
+    function("hash_md5", ANY, TEXT, hash::<md5::Md5>, "`hash_md5(a)`: of the value's text"),
     function(
         "base64_encode_tostring",
         T1,
@@ -42,7 +44,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "base64_encode_fromguid",
-        T1,
+        &[Want::Guid],
         TEXT,
         |args| {
             let a = args.text(0);

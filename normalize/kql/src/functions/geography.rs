@@ -19,9 +19,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("geo_point_in_circle", &[Want::Real; 5], Returns::Ty(Bool), |args| {
         args.opt_bools(|row| Some(point(args, 0, row)?.distance(point(args, 2, row)?) <= args.real(4).get(row)?))
     }, "`geo_point_in_circle(longitude, latitude, center longitude, center latitude, meters)`"),
-    function("geo_point_to_geohash", &[Want::Real, Want::Real, Want::Long], Returns::Ty(Str), |args| cell(args, 5, geohash),
+    function("geo_point_to_geohash", &[Want::Real, Want::Real, Want::Whole], Returns::Ty(Str), |args| cell(args, 5, geohash),
         "`geo_point_to_geohash(longitude, latitude[, accuracy])`: 1 to 18 characters, 5 without it").requires(2),
-    function("geo_point_to_s2cell", &[Want::Real, Want::Real, Want::Long], Returns::Ty(Str), |args| cell(args, 11, s2_token),
+    function("geo_point_to_s2cell", &[Want::Real, Want::Real, Want::Whole], Returns::Ty(Str), |args| cell(args, 11, s2_token),
         "`geo_point_to_s2cell(longitude, latitude[, level])`: the cell's token; level 0 to 30, 11 without it").requires(2),
 ];
 

@@ -65,24 +65,19 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function(
         "sign",
         R1,
-        Returns::Ty(Long),
+        REAL,
         |args| {
             let a = args.real(0);
-            args.longs(|row| {
-                a.get(row).map(|value| {
-                    if value > 0.0 {
-                        1
-                    } else if value < 0.0 {
-                        -1
-                    } else {
-                        0
-                    }
-                })
+            args.reals(|row| {
+                let value = a.get(row).unwrap_or(0.0);
+                Some(if value == 0.0 || value.is_nan() { 0.0 } else { value.signum() })
             })
         },
-        "`sign(number)`: -1, 0 or 1",
+        "`sign(number)`: -1, 0 or 1; 0 for null",
     ),
-    function("round", &[Want::Real, Want::Long], REAL, round, "`round(number[, digits])`: halves to even").requires(1),
+    function("round", &[Want::Real, Want::Long], REAL, round, "`round(number[, digits])`: halves to even")
+        .requires(1)
+        .constant_at(&[1]),
     real_function!("ceiling", f64::ceil, "`ceiling(number)`: the next whole number above"),
     real_function!("sqrt", f64::sqrt, "`sqrt(number)`"),
     real_function!("exp", f64::exp, "`exp(number)`: e to the power"),
@@ -94,8 +89,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     real_function!("sin", f64::sin, "`sin(radians)`"),
     real_function!("cos", f64::cos, "`cos(radians)`"),
     real_function!("tan", f64::tan, "`tan(radians)`"),
-    real_function!("asin", f64::asin, "`asin(number)`"),
-    real_function!("acos", f64::acos, "`acos(number)`"),
+    function("asin", R1, REAL, |args| of_unit(args, f64::asin), "`asin(number)`: null outside of -1 to 1"),
+    function("acos", R1, REAL, |args| of_unit(args, f64::acos), "`acos(number)`: null outside of -1 to 1"),
     real_function!("atan", f64::atan, "`atan(number)`"),
     real_function!("cot", |value| 1.0 / value.tan(), "`cot(radians)`"),
     real_function!("degrees", f64::to_degrees, "`degrees(radians)`"),
@@ -161,7 +156,8 @@ fn bin(args: &Args<'_>) -> ArrayRef {
         let (a, size) = (args.real(0), args.real(1));
         return args.reals(|row| {
             let (value, size) = (a.get(row)?, size.get(row)?);
-            (size > 0.0).then(|| (value / size).floor() * size)
+            // A size of zero gives NaN, as the division does.
+            (size >= 0.0 || size.is_nan()).then(|| (value / size).floor() * size)
         });
     }
     let (a, size) = (args.long(0), args.long(1));
@@ -175,7 +171,7 @@ fn bin_at(args: &Args<'_>) -> ArrayRef {
         let (a, size, fixed) = (args.real(0), args.real(1), args.real(2));
         return args.reals(|row| {
             let (value, size, fixed) = (a.get(row)?, size.get(row)?, fixed.get(row)?);
-            (size > 0.0).then(|| ((value - fixed) / size).floor() * size + fixed)
+            (size >= 0.0 || size.is_nan()).then(|| ((value - fixed) / size).floor() * size + fixed)
         });
     }
     let (a, size, fixed) = (args.long(0), args.long(1), args.long(2));
@@ -195,6 +191,11 @@ fn floor_to(value: i64, size: i64, origin: i64) -> Option<i64> {
         return None;
     }
     value.checked_sub(origin.checked_add(value.checked_sub(origin)?.rem_euclid(size))?).map(|count| count + origin)
+}
+
+fn of_unit(args: &Args<'_>, function: fn(f64) -> f64) -> ArrayRef {
+    let a = args.real(0);
+    args.reals(|row| a.get(row).filter(|value| value.is_nan() || value.abs() <= 1.0).map(function))
 }
 
 fn round(args: &Args<'_>) -> ArrayRef {

@@ -56,11 +56,24 @@ pub(crate) enum Want {
     Any,
     /// Anything, as its text.
     Text,
+    /// A string or a dynamic, as its text.
+    Str,
+    /// A string or a dynamic, unconverted.
+    StrOrDynamic,
+    Guid,
     Bool,
     Long,
+    /// Any number, cut off to a long.
+    Whole,
     Real,
     /// A long or a real; an int becomes a long.
     Number,
+    /// A number or a dynamic, unconverted.
+    NumberOrDynamic,
+    /// A whole number or a dynamic, unconverted.
+    LongOrDynamic,
+    /// A number, datetime or timespan, unconverted.
+    Summable,
     Datetime,
     Timespan,
     Dynamic,
@@ -85,6 +98,8 @@ pub(crate) struct Function {
     pub(crate) required: usize,
     /// The last parameters that repeat (0: none; 2: pairs, as in `bag_pack`).
     pub(crate) repeats: usize,
+    /// The arguments that Kusto wants as constants.
+    pub(crate) constants: &'static [usize],
     pub(crate) returns: Returns,
     /// False for what depends on more than its arguments (`now`).
     pub(crate) pure: bool,
@@ -108,7 +123,18 @@ pub(crate) const fn function(
     kernel: fn(&Args<'_>) -> ArrayRef,
     doc: &'static str,
 ) -> Function {
-    Function { name, params, required: params.len(), repeats: 0, returns, pure: true, prepare: None, kernel, doc }
+    Function {
+        name,
+        params,
+        required: params.len(),
+        repeats: 0,
+        constants: &[],
+        returns,
+        pure: true,
+        prepare: None,
+        kernel,
+        doc,
+    }
 }
 
 impl Function {
@@ -121,6 +147,12 @@ impl Function {
     /// With the last `count` parameters repeated any number of times.
     pub(crate) const fn repeating(mut self, count: usize) -> Self {
         self.repeats = count;
+        self
+    }
+
+    /// With arguments that Kusto wants as constants.
+    pub(crate) const fn constant_at(mut self, places: &'static [usize]) -> Self {
+        self.constants = places;
         self
     }
 
@@ -179,7 +211,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("base64_decodestring", "base64_decode_tostring"),
     ("base64_encodestring", "base64_encode_tostring"),
     ("getmonth", "monthofyear"),
-    ("getyear", "year"),
     ("weekofyear", "week_of_year"),
     ("parseurl", "parse_url"),
     ("make_timespan", "make_timespan"),

@@ -8,9 +8,9 @@ use weir_contract::schema::ColumnType::{Bool, Long, String as Str};
 use super::args::Args;
 use super::{Function, Returns, Want, function};
 
-const T1: &[Want] = &[Want::Text];
-const T2: &[Want] = &[Want::Text, Want::Text];
-const T2_PREFIX: &[Want] = &[Want::Text, Want::Text, Want::Long];
+const T1: &[Want] = &[Want::Str];
+const T2: &[Want] = &[Want::Str, Want::Str];
+const T2_PREFIX: &[Want] = &[Want::Str, Want::Str, Want::Long];
 const BOOL: Returns = Returns::Ty(Bool);
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -29,7 +29,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "parse_ipv4_mask",
-        &[Want::Text, Want::Long],
+        &[Want::Str, Want::Long],
         Returns::Ty(Long),
         |args| {
             let (a, prefix) = (args.text(0), args.long(1));
@@ -108,7 +108,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "ipv4_is_in_any_range",
-        &[Want::Text, Want::Any],
+        &[Want::Str, Want::StrOrDynamic],
         BOOL,
         in_any_range,
         "`ipv4_is_in_any_range(address, range, …)`: ranges as texts or an array",
@@ -186,7 +186,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "has_any_ipv4",
-        &[Want::Text, Want::Any],
+        &[Want::Str, Want::StrOrDynamic],
         BOOL,
         |args| has_any(args, false),
         "`has_any_ipv4(text, address, …)`: one of the addresses stands in the text",
@@ -194,7 +194,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .repeating(1),
     function(
         "has_any_ipv4_prefix",
-        &[Want::Text, Want::Any],
+        &[Want::Str, Want::StrOrDynamic],
         BOOL,
         |args| has_any(args, true),
         "`has_any_ipv4_prefix(text, prefix, …)`",

@@ -49,3 +49,17 @@ pub(crate) type Prepare = fn(&[Option<Scalar>], &[ColumnType]) -> Result<Prepare
 
 /// Shared by the copies of a program.
 pub(crate) type SharedPrepared = Arc<Prepared>;
+
+/// Prepares nothing, but refuses a constant that is none of `words`; `word` gives a text the form of those.
+pub(crate) fn one_of(
+    words: &[&str],
+    constant: Option<&Scalar>,
+    word: impl Fn(&str) -> String,
+) -> Result<Prepared, String> {
+    match constant.and_then(Scalar::as_str) {
+        Some(text) if !words.contains(&word(text).as_str()) => {
+            Err(format!("`{text}` is not one of `{}`", words.join("`, `")))
+        }
+        _ => Ok(Prepared::Nothing),
+    }
+}

@@ -9,7 +9,7 @@ use regex::{Regex, RegexBuilder};
 use weir_contract::schema::ColumnType::{self, Bool, Dynamic, Long, String as Str};
 
 use super::args::{Args, Texts};
-use super::prepared::Prepared;
+use super::prepared::{Prepared, one_of};
 use super::{Function, Returns, Want, function};
 use crate::json;
 use crate::scalar::Scalar;
@@ -17,7 +17,7 @@ use crate::scalar::Scalar;
 pub(super) const FUNCTIONS: &[Function] = &[
     function(
         "matches regex",
-        &[Want::Text; 2],
+        &[Want::Str; 2],
         Returns::Ty(Bool),
         matches,
         "`a matches regex pattern`: the pattern is found anywhere in a",
@@ -25,61 +25,69 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .prepared(second),
     function(
         "extract",
-        &[Want::Text, Want::Long, Want::Text],
+        &[Want::Str, Want::Long, Want::Str],
         Returns::Ty(Str),
         extract,
         "`extract(pattern, group, text[, typeof(type)])`: the group of the first match",
     )
+    .constant_at(&[0])
     .prepared(first),
     function(
         "extract_all",
-        &[Want::Text, Want::Any, Want::Text],
+        &[Want::Str, Want::Any, Want::Str],
         Returns::Ty(Dynamic),
         extract_all,
         "`extract_all(pattern, [groups,] text)`: an array of all matches; null if there is none",
     )
     .requires(2)
+    .constant_at(&[0])
     .prepared(first),
     function(
         "replace_regex",
-        &[Want::Text; 3],
+        &[Want::Str; 3],
         Returns::Ty(Str),
         replace,
         "`replace_regex(text, pattern, rewrite)`: `\\1` stands for a group",
     )
+    .constant_at(&[1, 2])
     .prepared(second),
     function(
         "trim",
-        &[Want::Text; 2],
+        &[Want::Str; 2],
         Returns::Ty(Str),
         |args| trim(args, true, true),
         "`trim(pattern, text)`: what the pattern matches at either end removed",
     )
+    .constant_at(&[0])
     .prepared(at_ends),
     function(
         "trim_start",
-        &[Want::Text; 2],
+        &[Want::Str; 2],
         Returns::Ty(Str),
         |args| trim(args, true, false),
         "`trim_start(pattern, text)`",
     )
+    .constant_at(&[0])
     .prepared(at_ends),
     function(
         "trim_end",
-        &[Want::Text; 2],
+        &[Want::Str; 2],
         Returns::Ty(Str),
         |args| trim(args, false, true),
         "`trim_end(pattern, text)`",
     )
+    .constant_at(&[0])
     .prepared(at_ends),
     function(
         "countof",
-        &[Want::Text, Want::Text, Want::Text],
+        &[Want::Str, Want::Str, Want::Str],
         Returns::Ty(Long),
         count_of,
         "`countof(text, search[, \"normal\"|\"regex\"])`: occurrences; plain ones may overlap",
     )
-    .requires(2),
+    .requires(2)
+    .constant_at(&[2])
+    .prepared(kind),
     function(
         "regex_quote",
         &[Want::Text],
@@ -92,12 +100,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "has_any_index",
-        &[Want::Text, Want::Dynamic],
+        &[Want::Str, Want::Dynamic],
         Returns::Ty(Long),
         super::arrays::has_any_index,
         "`has_any_index(text, terms)`: the place of the first term that is found, or -1",
     ),
 ];
+
+fn kind(constants: &[Option<Scalar>], _: &[ColumnType]) -> Result<Prepared, String> {
+    one_of(&["normal", "regex"], constants.get(2).and_then(Option::as_ref), str::to_ascii_lowercase)
+}
 
 /// Compiles a KQL pattern.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
@@ -326,7 +338,7 @@ fn count_of(args: &Args<'_>) -> ArrayRef {
     let mut patterns = Patterns::new(args, 1);
     args.longs(|row| {
         let (text, search) = (a.get(row), search.get(row));
-        if kind.get(row) == "regex" {
+        if kind.get(row).eq_ignore_ascii_case("regex") {
             return Some(patterns.get(row)?.find_iter(text).count() as i64);
         }
         if search.is_empty() {

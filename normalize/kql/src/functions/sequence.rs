@@ -16,7 +16,7 @@ const DYNAMIC: Returns = Returns::Ty(Dynamic);
 pub(super) const FUNCTIONS: &[Function] = &[
     function("array_sort_asc", &[Want::Any], DYNAMIC, |args| sort(args, false), "`array_sort_asc(array[, array…][, nulls_last])`: several arrays are put in the order of the first, and come as one array").repeating(1),
     function("array_sort_desc", &[Want::Any], DYNAMIC, |args| sort(args, true), "`array_sort_desc(array[, array…][, nulls_last])`: as `array_sort_asc`").repeating(1),
-    function("range", &[Want::Any, Want::Any, Want::Any], DYNAMIC, range, "`range(from, to[, step])`: array of numbers, datetimes or timespans, at most 65,536").requires(2),
+    function("range", &[Want::Summable, Want::Summable, Want::Summable], DYNAMIC, range, "`range(from, to[, step])`: array of numbers, datetimes or timespans, at most 65,536").requires(2),
 ];
 
 /// Most elements of a `range`.

@@ -16,7 +16,7 @@ use crate::text;
 const DYNAMIC: Returns = Returns::Ty(Dynamic);
 const D1: &[Want] = &[Want::Dynamic];
 /// A number in place of a series stands for a series of it.
-const PAIR: &[Want] = &[Want::Any, Want::Any];
+const PAIR: &[Want] = &[Want::NumberOrDynamic, Want::NumberOrDynamic];
 
 #[rustfmt::skip]
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -41,11 +41,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("series_product", D1, Returns::Ty(Real), |args| whole(args, |a| Some(a.iter().product())), "`series_product(a)`"),
     function("series_magnitude", D1, Returns::Ty(Real), |args| whole(args, |a| Some(a.iter().map(|a| a * a).sum::<f64>().sqrt())), "`series_magnitude(a)`: its length as a vector"),
     function("series_dot_product", &[Want::Dynamic, Want::Dynamic], Returns::Ty(Real), dot_product, "`series_dot_product(a, b)`"),
-    function("series_stats_dynamic", &[Want::Dynamic, Want::Bool], DYNAMIC, stats, "`series_stats_dynamic(a[, ignore_nonfinite])`: bag of min, min_idx, max, max_idx, avg, stdev, variance, sum, len").requires(1),
-    function("series_fill_const", &[Want::Dynamic, Want::Any, Want::Any], DYNAMIC, fill_const, "`series_fill_const(a, constant[, missing])`: the constant where `missing` (null) stands").requires(2),
-    function("series_fill_forward", &[Want::Dynamic, Want::Any], DYNAMIC, |args| carry(args, false), "`series_fill_forward(a[, missing])`: the value before").requires(1),
-    function("series_fill_backward", &[Want::Dynamic, Want::Any], DYNAMIC, |args| carry(args, true), "`series_fill_backward(a[, missing])`: the value after").requires(1),
-    function("series_fill_linear", &[Want::Dynamic, Want::Any, Want::Bool, Want::Any], DYNAMIC, fill_linear, "`series_fill_linear(a[, missing[, fill_edges[, constant]]])`: on the line between the neighbours").requires(1),
+    function("series_stats_dynamic", &[Want::Dynamic, Want::Bool], DYNAMIC, stats, "`series_stats_dynamic(a[, ignore_nonfinite])`: bag of min, min_idx, max, max_idx, avg, stdev, variance, sum, len").requires(1).constant_at(&[1]),
+    function("series_fill_const", &[Want::Dynamic, Want::Number, Want::Number], DYNAMIC, fill_const, "`series_fill_const(a, constant[, missing])`: the constant where `missing` (null) stands").requires(2),
+    function("series_fill_forward", &[Want::Dynamic, Want::Number], DYNAMIC, |args| carry(args, false), "`series_fill_forward(a[, missing])`: the value before").requires(1),
+    function("series_fill_backward", &[Want::Dynamic, Want::Number], DYNAMIC, |args| carry(args, true), "`series_fill_backward(a[, missing])`: the value after").requires(1),
+    function("series_fill_linear", &[Want::Dynamic, Want::Number, Want::Bool, Want::Number], DYNAMIC, fill_linear, "`series_fill_linear(a[, missing[, fill_edges[, constant]]])`: on the line between the neighbours").requires(1),
 ];
 
 fn number(item: &str) -> Option<f64> {

@@ -20,17 +20,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |args| strcat(args, 1),
         "`strcat_delim(delimiter, a, b, …)`: joined with a delimiter; empty ones keep their place",
     )
+    .requires(3)
     .repeating(1),
     function(
         "strcat_array",
         &[Want::Dynamic, Want::Text],
         TEXT,
         strcat_array,
-        "`strcat_array(array, delimiter)`: the elements joined",
+        "`strcat_array(array, delimiter)`: the elements joined; the text of what is no array",
     ),
     function(
         "split",
-        &[Want::Text, Want::Text, Want::Long],
+        &[Want::Text, Want::Str, Want::Long],
         Returns::Ty(Dynamic),
         split,
         "`split(text, delimiter[, index])`: an array of the parts; with an index, an array of that part",
@@ -41,7 +42,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Want::Text, Want::Long, Want::Long],
         TEXT,
         substring,
-        "`substring(text, start[, length])`: clamped; a negative start counts from the end",
+        "`substring(text, start[, length])`: clamped; a negative start counts from the end, before the first it is empty",
     )
     .requires(2),
     function(
@@ -51,10 +52,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         index_of,
         "`indexof(text, lookup[, start[, length[, occurrence]]])`: position or -1",
     )
-    .requires(2),
+    .requires(2)
+    .constant_at(&[4]),
     function(
         "strlen",
-        T1,
+        &[Want::Str],
         Returns::Ty(Long),
         |args| {
             let a = args.text(0);
@@ -67,7 +69,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "string_size",
-        T1,
+        &[Want::Str],
         Returns::Ty(Long),
         |args| {
             let a = args.text(0);
@@ -97,7 +99,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "replace_string",
-        &[Want::Text; 3],
+        &[Want::Str; 3],
         TEXT,
         |args| {
             let (a, from, to) = (args.text(0), args.text(1), args.text(2));
@@ -110,7 +112,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "replace_strings",
-        &[Want::Text, Want::Dynamic, Want::Dynamic],
+        &[Want::Str, Want::Dynamic, Want::Dynamic],
         TEXT,
         replace_strings,
         "`replace_strings(text, from array, to array)`: one after the other",
@@ -170,7 +172,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "make_string",
-        &[Want::Any],
+        &[Want::LongOrDynamic],
         TEXT,
         make_string,
         "`unicode_codepoints_to_string(code points…)`: the text of numbers and arrays of numbers",
@@ -178,7 +180,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .repeating(1),
     function(
         "unicode_codepoints_to_string",
-        &[Want::Any],
+        &[Want::LongOrDynamic],
         TEXT,
         make_string,
         "`unicode_codepoints_to_string(code points…)`: the text of numbers and arrays of numbers",
@@ -206,13 +208,16 @@ fn strcat_array(args: &Args<'_>) -> ArrayRef {
     args.texts(|row, out| {
         let value = array.get(row);
         let mut first = true;
-        let _ = json::elements(value, |element| {
+        let array = json::elements(value, |element| {
             if !first {
                 out.push_str(delimiter.get(row));
             }
             first = false;
             out.push_str(&text::dynamic_text(element));
         });
+        if array.is_none() {
+            out.push_str(&text::dynamic_text(value));
+        }
     })
 }
 
@@ -250,7 +255,11 @@ fn substring(args: &Args<'_>) -> ArrayRef {
         let text = a.get(row);
         let (start, length) = (start.get(row)?, length.get(row)?);
         let count = if text.is_ascii() { text.len() } else { text.chars().count() } as i64;
-        let start = if start < 0 { (count + start).max(0) } else { start.min(count) };
+        let start = if start < 0 { count.saturating_add(start) } else { start.min(count) };
+        // Further back than the text is long, there is nothing.
+        if start < 0 {
+            return Some("");
+        }
         let end = start.saturating_add(length.max(0)).min(count);
         Some(characters(text, start as usize, end as usize))
     })

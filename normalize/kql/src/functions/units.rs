@@ -9,7 +9,7 @@ use weir_contract::schema::ColumnType::Real;
 use super::args::Args;
 use super::{Function, Returns, Want, function};
 
-const PARAMS: &[Want] = &[Want::Real, Want::Text, Want::Text];
+const PARAMS: &[Want] = &[Want::Real, Want::Str, Want::Str];
 const REAL: Returns = Returns::Ty(Real);
 
 #[rustfmt::skip]

@@ -1,13 +1,16 @@
 //! URLs, paths, CSV lines: text taken apart.
 
+use std::collections::BTreeMap;
+
 use arrow::array::ArrayRef;
 use weir_contract::schema::ColumnType::{Dynamic, String as Str};
 
 use super::args::Args;
+use super::arrays::write_list;
 use super::{Function, Returns, Want, function};
 use crate::json::write_string;
 
-const T1: &[Want] = &[Want::Text];
+const T1: &[Want] = &[Want::Str];
 
 pub(super) const FUNCTIONS: &[Function] = &[
     function(
@@ -90,7 +93,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     function(
         "parse_command_line",
-        &[Want::Text, Want::Text],
+        &[Want::Text, Want::Str],
         Returns::Ty(Dynamic),
         |args| {
             let (a, kind) = (args.text(0), args.text(1));
@@ -127,21 +130,32 @@ fn member(out: &mut String, name: &str, value: &str) {
     write_string(out, value);
 }
 
+/// `scheme://[user:password@]host[:port][path][?query][#fragment]`; of any other text, all parts are empty.
+///
+/// Nothing is decoded. A user without a password belongs to the host, and a path of one slash that ends the text is empty
+/// (as Microsoft's emulator does it, by duckdb-kql's measurements).
 fn parse_url(text: &str, out: &mut String) {
-    let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => (scheme, rest),
+        _ => ("", ""),
+    };
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (scheme, rest) = rest.split_once("://").unwrap_or(("", rest));
-    let (authority, path) = match rest.find('/') {
-        Some(slash) if !scheme.is_empty() => rest.split_at(slash),
-        _ if scheme.is_empty() => ("", rest),
-        _ => (rest, ""),
+    let authority = rest.find('/').map_or(rest, |slash| &rest[..slash]);
+    let account = authority.split_once('@').and_then(|(account, _)| account.split_once(':'));
+    let ((username, password), rest) = match account {
+        Some((name, password)) => ((name, password), &rest[name.len() + password.len() + 2..]),
+        None => (("", ""), rest),
     };
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let (username, password) = user.split_once(':').unwrap_or((user, ""));
-    let (host, port) = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.ends_with(':') => (name, port),
-        _ => (host, ""),
+    let (host, rest) = rest.split_at(match rest.find(']').filter(|_| rest.starts_with('[')) {
+        Some(bracket) => bracket + 1,
+        None => rest.find([':', '/']).unwrap_or(rest.len()),
+    });
+    let (port, path) = match rest.strip_prefix(':') {
+        Some(rest) => rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())),
+        None => ("", rest),
     };
+    let path = if path == "/" && text.ends_with('/') { "" } else { path };
     out.push('{');
     for (name, value) in [
         ("Scheme", scheme),
@@ -153,10 +167,42 @@ fn parse_url(text: &str, out: &mut String) {
     ] {
         member(out, name, value);
     }
-    out.push_str(",\"Query Parameters\":");
-    write_query(query, out);
+    out.push_str(",\"Query Parameters\":{");
+    // By name; what is named several times has an array.
+    let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        if !name.is_empty() && !value.is_empty() {
+            values.entry(name).or_default().push(value);
+        }
+    }
+    for (number, (name, values)) in values.iter().enumerate() {
+        if number > 0 {
+            out.push(',');
+        }
+        write_string(out, name);
+        out.push(':');
+        match values.as_slice() {
+            [value] => write_string(out, value),
+            values => {
+                let mut items = Vec::with_capacity(values.len());
+                for value in values {
+                    let mut item = String::new();
+                    write_string(&mut item, value);
+                    items.push(item);
+                }
+                write_list(out, items.iter().map(String::as_str));
+            }
+        }
+    }
+    out.push('}');
     member(out, "Fragment", fragment);
     out.push('}');
+}
+
+/// RFC 3986, section 3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'.' | b'-'))
 }
 
 fn write_query(query: &str, out: &mut String) {

@@ -178,7 +178,8 @@ fn choose_keys(needs: &[Needs]) -> Vec<(Key, Vec<Wanted>)> {
     }
     let mut keys: Vec<(Key, Vec<Wanted>)> = by_key
         .into_iter()
-        .filter(|(_, (filters, _))| *filters >= MIN_FILTERS)
+        // Conditions that contradict each other (`Id == 1 and Id == 2`) leave a key no value, and no type to look up.
+        .filter(|(_, (filters, values))| *filters >= MIN_FILTERS && !values.is_empty())
         .map(|(key, (_, values))| (key, values.into_iter().collect()))
         .collect();
     keys.sort_by_key(|(_, values)| std::cmp::Reverse(values.len()));

@@ -1,7 +1,8 @@
 //! Expressions by precedence climbing.
 //!
 //! From loose to tight, as in Microsoft's grammar: `or`; `and`; equality (`==` `!=` `in` `between` `has_any`);
-//! relation (`<`…); sum; product; the text operators (`has`, `=~`, `matches regex`…); sign; paths and calls.
+//! relation (`<`…); sum; product; the text operators (`has`, `=~`, `matches regex`…); sign; paths and calls. Of
+//! equality, relation and the text operators one stands alone: `a == b == c` needs parentheses.
 
 use super::ast::{Arg, Assignment, Expr, ExprKind, External, Name};
 use super::cursor::{Parsed, Parser, comma_list};
@@ -41,6 +42,7 @@ impl Parser {
         self.nested(|parser| {
             let mut left = parser.unary()?;
             let mut length = 0;
+            let mut last = None;
             while let Some((infix, precedence, tokens)) = parser.infix() {
                 if precedence < minimum {
                     break;
@@ -50,6 +52,11 @@ impl Parser {
                     let message = format!("more than {MAX_CHAIN} operators in a row");
                     return Err(Diagnostic::error(parser.span(), message).with_help("use `in (…)`, or name parts"));
                 }
+                if last == Some(precedence) && matches!(precedence, EQUALITY | RELATION | TEXT) {
+                    return Err(Diagnostic::error(parser.span(), "a comparison does not follow another one")
+                        .with_help("put parentheses around the first, as in `(a == b) == c`"));
+                }
+                last = Some(precedence);
                 // `!` and its word are one operator.
                 if tokens == 2 && parser.is("!") {
                     parser.glue(1);
@@ -351,7 +358,8 @@ fn negated_text_operator(word: &str) -> Option<&'static str> {
     NEGATED_TEXT_OPERATORS.iter().copied().find(|op| &op[1..] == word)
 }
 
-const TEXT_OPERATORS: &[&str] = &[
+/// The operators between two texts that are words.
+pub(crate) const TEXT_OPERATORS: &[&str] = &[
     "has",
     "has_cs",
     "hasprefix",

@@ -9,7 +9,7 @@
 pub(crate) mod ast;
 mod combining;
 mod cursor;
-mod expression;
+pub(crate) mod expression;
 pub(crate) mod format;
 mod gathering;
 mod graph;

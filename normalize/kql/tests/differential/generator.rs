@@ -1,24 +1,6 @@
 //! Random queries over one table: mostly well typed, sometimes not. The same number gives the same queries.
 
-use weir_contract::schema::{Column, TableSchema};
-
-pub(crate) fn table() -> TableSchema {
-    let columns = COLUMNS.iter().map(|(name, ty)| Column::new(name, ty.parse().expect("a type"))).collect();
-    TableSchema { name: "T".into(), columns }
-}
-
-const COLUMNS: &[(&str, &str)] = &[
-    ("s", "string"),
-    ("u", "string"),
-    ("i", "int"),
-    ("l", "long"),
-    ("r", "real"),
-    ("b", "bool"),
-    ("t", "datetime"),
-    ("p", "timespan"),
-    ("d", "dynamic"),
-    ("g", "guid"),
-];
+use super::random::{COLUMNS, Random};
 
 /// (name, arguments, result). `any` stands for every type.
 const FUNCTIONS: &[(&str, &[&str], &str)] = &[
@@ -83,29 +65,15 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("bag_pack", &["string", "any"], "dynamic"),
 ];
 
-const TYPES: &[&str] = &["string", "int", "long", "real", "bool", "datetime", "timespan", "dynamic", "guid"];
+pub(crate) const TYPES: &[&str] = &["string", "int", "long", "real", "bool", "datetime", "timespan", "dynamic", "guid"];
 
 /// `count` queries.
 pub(crate) fn queries(count: usize) -> Vec<String> {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new();
     (0..count).map(|_| random.query()).collect()
 }
 
-/// Xorshift: good enough to choose, and the same everywhere.
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % limit
-    }
-
-    fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.below(items.len())]
-    }
-
     fn query(&mut self) -> String {
         let mut query = "T".to_owned();
         for _ in 0..=self.below(2) {
@@ -171,7 +139,7 @@ impl Random {
     }
 
     /// An expression of a type; now and then of another one.
-    fn expr(&mut self, ty: &str, depth: usize) -> String {
+    pub(crate) fn expr(&mut self, ty: &str, depth: usize) -> String {
         let ty = if self.below(40) == 0 { self.ty() } else { ty };
         let ty = if ty == "any" { self.ty() } else { ty };
         if depth == 0 || self.below(4) == 0 {
@@ -234,7 +202,7 @@ impl Random {
 
     fn leaf(&mut self, ty: &str) -> String {
         if self.below(3) > 0 {
-            let fitting: Vec<_> = COLUMNS.iter().filter(|(_, column)| *column == ty).collect();
+            let fitting: Vec<_> = COLUMNS.iter().filter(|(_, column)| column.to_string() == ty).collect();
             return self.pick(&fitting).0.to_owned();
         }
         match ty {

@@ -11,7 +11,7 @@ use weir_kql::compile_plan;
 use weir_kql::plan::{Host, Plan};
 use weir_kql::{Catalog, Diagnostic, Mode, compile, compile_filter, dcr_strict, format};
 
-use super::mutator::generator::table;
+use super::mutator::random::table;
 
 /// Parses, formats and lints. What the formatter writes, it reads as the same query.
 pub(crate) fn parses(query: &str) {

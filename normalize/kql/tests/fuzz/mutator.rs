@@ -3,7 +3,11 @@
 use std::path::Path;
 
 #[path = "../differential/generator.rs"]
-pub(crate) mod generator;
+mod generator;
+#[path = "../support/random.rs"]
+pub(crate) mod random;
+
+pub(crate) use self::random::Random;
 
 /// What a mutation puts in beside function names: keywords, operators, odd literals.
 const WORDS: &[&str] = &[
@@ -294,20 +298,4 @@ fn tokens(query: &str) -> Vec<&str> {
         rest = &rest[length..];
     }
     tokens
-}
-
-/// Xorshift: good enough to choose, and the same everywhere.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % limit
-    }
-
-    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.below(items.len())]
-    }
 }

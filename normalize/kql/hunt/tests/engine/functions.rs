@@ -1,6 +1,5 @@
 //! Every scalar function by both back-ends, over rows with nulls, empty texts and extreme values.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -10,148 +9,19 @@ use arrow::array::{
 use arrow::datatypes::{Float64Type, Schema};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use weir_contract::schema::{Column, ColumnType, TableSchema};
+use weir_contract::schema::{ColumnType, TableSchema};
 use weir_hunt::Hunter;
-use weir_kql::{Mode, Program, compile, reference};
+use weir_kql::{Mode, Program, compile};
 
 use crate::support::{columns, settings, shown, table, try_hunt};
 
-const COLUMNS: [(&str, ColumnType); 10] = [
-    ("s", ColumnType::String),
-    ("u", ColumnType::String),
-    ("i", ColumnType::Int),
-    ("l", ColumnType::Long),
-    ("r", ColumnType::Real),
-    ("b", ColumnType::Bool),
-    ("t", ColumnType::Datetime),
-    ("p", ColumnType::Timespan),
-    ("d", ColumnType::Dynamic),
-    ("g", ColumnType::Guid),
-];
-
-/// What a call may have for an argument: columns, and constants where functions insist on them.
-const ARGUMENTS: &[&str] = &[
-    "s",
-    "u",
-    "i",
-    "l",
-    "r",
-    "b",
-    "t",
-    "p",
-    "d",
-    "g",
-    "'a'",
-    "','",
-    "'.'",
-    "'day'",
-    "'(.)(b)?'",
-    "'yyyy-MM-dd HH:mm'",
-    "''",
-    "0",
-    "1",
-    "2",
-    "-1",
-    "7",
-    "0.5",
-    "2h",
-    "1d",
-    "true",
-    "datetime(2025-06-01)",
-    "dynamic([1,'a',null])",
-    "dynamic({'a':1})",
-    "typeof(long)",
-    "'10.0.0.0/8'",
-    "'fe80::1'",
-    "dynamic(['a','b'])",
-    "'a.b'",
-    "3",
-];
-
-/// Functions whose value is not that of their arguments alone.
-const OF_THE_MOMENT: [&str; 3] = ["now", "ago", "ingestion_time"];
+#[path = "../../../tests/support/calls.rs"]
+mod calls;
+#[path = "../../../tests/support/random.rs"]
+mod random;
 
 /// Calls of a function that the ingest back-end takes.
 const CALLS: usize = 6;
-const ATTEMPTS: usize = 6000;
-
-fn schema() -> TableSchema {
-    let columns = COLUMNS.iter().map(|(name, ty)| Column::new(name, *ty)).collect();
-    TableSchema { name: "T".into(), columns }
-}
-
-/// Xorshift: good enough to choose, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % limit
-    }
-
-    fn argument(&mut self) -> &'static str {
-        // Mostly columns.
-        let limit = if self.below(3) > 0 { COLUMNS.len() } else { ARGUMENTS.len() };
-        ARGUMENTS[self.below(limit)]
-    }
-
-    fn call(&mut self, name: &str) -> String {
-        match name {
-            "[]" => return format!("{}[{}]", self.argument(), self.argument()),
-            "case of a text" => {
-                return format!(
-                    "case(s == 'a', {}, s == '', {}, {})",
-                    self.argument(),
-                    self.argument(),
-                    self.argument()
-                );
-            }
-            "pi" => return format!("pi() + {}", self.argument()),
-            "geo_point_in_circle" => {
-                let arguments: Vec<&str> = (0..5).map(|_| self.argument()).collect();
-                return format!("{name}({})", arguments.join(", "));
-            }
-            "!in" | "!in~" => return format!("{} {name} ({}, {})", self.argument(), self.argument(), self.argument()),
-            name if !name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-                return format!("{} {name} {}", self.argument(), self.argument());
-            }
-            _ => {}
-        }
-        match self.below(6) {
-            0 => format!("{} {name} {}", self.argument(), self.argument()),
-            1 => format!("{} {name} ({}, {})", self.argument(), self.argument(), self.argument()),
-            2 => format!("{name}({})", self.argument()),
-            arity => {
-                let arguments: Vec<&str> = (1..arity).map(|_| self.argument()).collect();
-                format!("{name}({})", arguments.join(", "))
-            }
-        }
-    }
-}
-
-/// Calls by function.
-fn calls(schema: &TableSchema) -> BTreeMap<&'static str, Vec<String>> {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let mut calls: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
-    for function in reference().iter().filter(|function| !OF_THE_MOMENT.contains(&function.name)) {
-        let found = calls.entry(function.name).or_default();
-        for _ in 0..ATTEMPTS {
-            let call = random.call(function.name);
-            let reads = |call: &str| {
-                compile(&format!("T | project x = {call}"), schema, Mode::Strict).is_ok_and(|p| !p.inputs().is_empty())
-            };
-            if !found.contains(&call) && reads(&call) {
-                found.push(call);
-            }
-            if found.len() == CALLS {
-                break;
-            }
-        }
-    }
-    calls
-}
 
 fn rows() -> impl Strategy<Value = RecordBatch> {
     let texts = || {
@@ -220,7 +90,7 @@ fn rows() -> impl Strategy<Value = RecordBatch> {
             Arc::new(rows.iter().map(|(_, b)| b.3).collect::<StringViewArray>()),
             Arc::new(rows.iter().map(|(_, b)| b.4).collect::<StringViewArray>()),
         ];
-        let fields: Vec<_> = COLUMNS.iter().map(|(name, ty)| ty.field(name)).collect();
+        let fields: Vec<_> = random::COLUMNS.iter().map(|(name, ty)| ty.field(name)).collect();
         RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("a batch")
     })
 }
@@ -269,8 +139,11 @@ pub(crate) fn assert_same(
 #[test]
 fn every_function_has_the_same_values_in_both_back_ends() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let schema = schema();
-    let calls = calls(&schema);
+    let schema = random::table();
+    let calls = calls::calls(CALLS, |call| {
+        compile(&format!("T | project x = {call}"), &schema, Mode::Strict)
+            .is_ok_and(|program| !program.inputs().is_empty())
+    });
     let untried: Vec<&str> = calls.iter().filter(|(_, calls)| calls.is_empty()).map(|(name, _)| *name).collect();
     assert!(untried.is_empty(), "no call was found for {untried:?}");
     let all: Vec<&String> = calls.values().flatten().collect();
