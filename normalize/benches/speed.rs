@@ -5,20 +5,22 @@
 //! 3. 25 constant paths of one dynamic column beside one path: at most twice.
 //!
 //! One thread; no disk. Both sides of a ratio run in turns on the same data, and what counts is the thread's time on a
-//! processor (Linux tells it; elsewhere the time that passes), so that what else the machine does hardly matters; printed
-//! are medians. `WEIR_BENCH_INPUT` names a file of process events from `benches/generate.py`; without it
-//! the bench calls that script. Exits with 1 where a limit is broken.
+//! processor, so that what else the machine does matters little; printed are medians. The allocator keeps freed memory
+//! (the bench starts itself anew with `MIMALLOC_PURGE_DELAY=-1` unless the variable is set), so that neither side pays
+//! for pages that the system clears. `WEIR_BENCH_INPUT` names a file of process events from `benches/generate.py`;
+//! without it the bench calls that script. Exits with 1 where a limit is broken.
 
 use std::fmt::Write;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringViewArray};
+use rustix::time::{ClockId, clock_gettime};
 use weir_contract::ack::Ack;
-use weir_contract::batch::{Batch, Framing, RawBatch, RawRecord};
+use weir_contract::batch::{Framing, RawBatch, RawRecord};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
 use weir_contract::position::{Offset, OffsetRange, Origin};
@@ -31,6 +33,10 @@ use weir_normalize::library::{self, Library};
 use weir_normalize::metrics::NormalizeMetrics;
 use weir_normalize::normalizer::Normalizer;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Bytes that a file source hands over at once.
 const CHUNK_BYTES: usize = 4 << 20;
 const CHUNKS: usize = 8;
@@ -41,6 +47,12 @@ const TURNS: usize = 15;
 type Measurement = (&'static str, fn() -> bool);
 
 fn main() -> ExitCode {
+    if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
+        let program = std::env::current_exe().expect("the bench's own path");
+        let mut again = Command::new(program);
+        let status = again.args(std::env::args_os().skip(1)).env("MIMALLOC_PURGE_DELAY", "-1").status();
+        return if status.expect("the bench starts again").success() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     // Names of measurements; cargo adds `--bench`. None: all.
     let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let measurements: [Measurement; 3] = [("mapping", mapping), ("binding", binding), ("paths", paths)];
@@ -77,19 +89,13 @@ fn compare(mut one: impl FnMut() -> Duration, mut other: impl FnMut() -> Duratio
     (median(&mut ones), median(&mut others))
 }
 
+/// How long the work keeps this thread on a processor.
 fn timed<T>(work: impl FnOnce() -> T) -> Duration {
-    let (started, on_processor) = (Instant::now(), processor_time());
+    let started = clock_gettime(ClockId::ThreadCPUTime);
     black_box(work());
-    match (on_processor, processor_time()) {
-        (Some(before), Some(after)) => after - before,
-        _ => started.elapsed(),
-    }
-}
-
-/// Time that this thread has run, from the first number of its scheduling statistics (nanoseconds).
-fn processor_time() -> Option<Duration> {
-    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    Some(Duration::from_nanos(statistics.split(' ').next()?.parse().ok()?))
+    let ended = clock_gettime(ClockId::ThreadCPUTime);
+    let nanoseconds = (ended.tv_sec - started.tv_sec) * 1_000_000_000 + (ended.tv_nsec - started.tv_nsec);
+    Duration::from_nanos(nanoseconds as u64)
 }
 
 fn mapping() -> bool {
@@ -106,32 +112,28 @@ fn mapping() -> bool {
     let budget = MemoryBudget::new(4 << 30);
     let normalizer = Normalizer::new(library, NormalizeMetrics::new(&MetricSet::new()), budget.clone());
     let decoder = Decoder::new(Arc::new(raw), IngestMetrics::new(&MetricSet::new()));
-    // Batches of the last decoding, for the mapping.
-    let decoded = std::cell::RefCell::new(Vec::<Batch>::new());
-    let decode = || {
-        decoded.borrow_mut().clear();
-        let inputs: Vec<RawBatch> = chunks.iter().map(|chunk| raw_batch(chunk, &budget)).collect();
-        timed(|| {
-            for input in inputs {
-                let result = decoder.decode(input, &budget);
-                assert!(result.dead_letters.is_empty(), "{:?}", result.dead_letters);
-                decoded.borrow_mut().extend(result.batches);
-            }
-        })
-    };
-    let normalize = || {
-        let batches: Vec<Batch> = decoded.borrow_mut().drain(..).collect();
-        let rows: usize = batches.iter().map(|batch| batch.rows.num_rows()).sum();
-        timed(|| {
-            let made: Vec<_> = batches.into_iter().map(|batch| normalizer.normalize(batch)).collect();
-            assert_eq!(
-                made.iter().flat_map(|made| &made.batches).map(|batch| batch.rows.num_rows()).sum::<usize>(),
-                rows
-            );
-            made
-        })
-    };
-    let (decoding, mapping) = compare(decode, normalize);
+    let mut times = Vec::new();
+    for turn in 0..=TURNS {
+        let (mut decoding, mut mapping) = (Duration::ZERO, Duration::ZERO);
+        // As a worker of the pipeline does: each batch is mapped as soon as it is decoded.
+        for chunk in &chunks {
+            let input = raw_batch(chunk, &budget);
+            let mut decoded = None;
+            decoding += timed(|| decoded = Some(decoder.decode(input, &budget)));
+            let decoded = decoded.expect("decoded just now");
+            assert!(decoded.dead_letters.is_empty(), "{:?}", decoded.dead_letters);
+            let rows: usize = decoded.batches.iter().map(|batch| batch.rows.num_rows()).sum();
+            let mut made = Vec::new();
+            mapping += timed(|| made.extend(decoded.batches.into_iter().map(|batch| normalizer.normalize(batch))));
+            let made: usize = made.iter().flat_map(|made| &made.batches).map(|batch| batch.rows.num_rows()).sum();
+            assert_eq!(made, rows);
+        }
+        if turn > 0 {
+            times.push((decoding, mapping));
+        }
+    }
+    let (mut decoding, mut mapping): (Vec<_>, Vec<_>) = times.into_iter().unzip();
+    let (decoding, mapping) = (median(&mut decoding), median(&mut mapping));
     println!(
         "process events: decoding {:.2} µs, mapping {:.2} µs an event",
         decoding * 1e6 / events as f64,
