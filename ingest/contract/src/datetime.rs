@@ -69,31 +69,49 @@ pub fn format_iso(micros: i64) -> String {
 /// Appends what [`format_iso`] prints.
 pub fn push_iso(micros: i64, out: &mut String) {
     let days = micros.div_euclid(DAY_US);
-    let in_day = micros.rem_euclid(DAY_US);
-    let (year, month, day) = civil_from_days(days);
-    let (seconds, fraction) = (in_day / SECOND_US, in_day % SECOND_US);
+    let in_day = micros.rem_euclid(DAY_US) as u64;
+    let (seconds, fraction) = ((in_day / SECOND_US as u64) as u32, (in_day % SECOND_US as u64) as u32);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if !(0..=9999).contains(&year) {
+    if !DAYS_OF_FOUR_DIGITS.contains(&days) {
         use std::fmt::Write;
+        let (year, month, day) = civil_from_days(days);
         let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}0Z");
         return;
     }
-    let mut text = *b"0000-00-00T00:00:00.0000000Z";
-    let mut put = |start: usize, digits: usize, mut number: i64| {
-        for place in (start..start + digits).rev() {
-            text[place] = b'0' + (number % 10) as u8;
-            number /= 10;
-        }
-    };
-    put(0, 4, year);
-    put(5, 2, month);
-    put(8, 2, day);
-    put(11, 2, hour);
-    put(14, 2, minute);
-    put(17, 2, second);
-    put(20, 6, fraction);
-    out.push_str(std::str::from_utf8(&text).expect("digits and punctuation"));
+    // Half of a mapping's output can be times: 32-bit arithmetic and two digits at once are four times as fast.
+    let (year, month, day) = civil_of_era((days + DAYS_TO_1970) as u32);
+    // Aligned, for the check that the bytes are a text.
+    #[repr(align(8))]
+    struct Text([u8; 32]);
+    let mut text = Text(*b"0000-00-00T00:00:00.0000000Z    ");
+    let mut two =
+        |place: usize, number: u32| text.0[place..place + 2].copy_from_slice(&TWO_DIGITS[number as usize % 100]);
+    two(0, year / 100);
+    two(2, year % 100);
+    two(5, month);
+    two(8, day);
+    two(11, hour);
+    two(14, minute);
+    two(17, second);
+    two(20, fraction / 10_000);
+    two(22, fraction / 100 % 100);
+    two(24, fraction % 100);
+    out.push_str(&std::str::from_utf8(&text.0).expect("digits and punctuation")[..28]);
 }
+
+/// The days from the first of March of the year 0 to the end of the year 9999.
+const DAYS_OF_FOUR_DIGITS: std::ops::RangeInclusive<i64> = -719_468..=2_932_896;
+
+/// "00" to "99".
+const TWO_DIGITS: [[u8; 2]; 100] = {
+    let mut digits = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        digits[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    digits
+};
 
 /// Prints the day as `YYYY-MM-DD`.
 pub fn format_date(micros: i64) -> String {
@@ -145,16 +163,26 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 /// Year, month (1 to 12) and day (1 to 31) of the day `days` after 1970-01-01, in the proleptic Gregorian calendar
 /// (<http://howardhinnant.github.io/date_algorithms.html>, `civil_from_days`).
 pub fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
+    let days = days + DAYS_TO_1970;
+    let (year, month, day) = civil_of_era(days.rem_euclid(DAYS_OF_ERA) as u32);
+    (i64::from(year) + 400 * days.div_euclid(DAYS_OF_ERA), i64::from(month), i64::from(day))
+}
+
+/// Days of 400 years.
+const DAYS_OF_ERA: i64 = 146_097;
+
+/// From the first of March of the year 0.
+const DAYS_TO_1970: i64 = 719_468;
+
+/// Year, month and day of a day after the first of March of the year 0.
+fn civil_of_era(days: u32) -> (u32, u32, u32) {
+    let (era, day_of_era) = (days / DAYS_OF_ERA as u32, days % DAYS_OF_ERA as u32);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
+    (year_of_era + 400 * era + u32::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

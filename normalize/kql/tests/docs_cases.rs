@@ -27,9 +27,7 @@ const WRONG_PAGES: &[(usize, &str, &str)] = &[
 ];
 
 /// Cases that do not pass yet.
-const MISSING: &[(usize, &str, &str)] = &[
-    (53, "hash-combine-function.md", "no page says how hashes are combined"),
-];
+const MISSING: &[(usize, &str, &str)] = &[(53, "hash-combine-function.md", "no page says how hashes are combined")];
 
 #[derive(serde::Deserialize)]
 struct Case {

@@ -382,3 +382,38 @@ fn a_call_of_several_columns_names_the_first() {
         ["x|array1_sorted|n", "[\"x\",\"y\"]|[4,3]|1"]
     );
 }
+
+#[test]
+fn a_case_gives_each_row_its_own_branch_whatever_is_left_out() {
+    let nested = r#"Raw | project r = case(
+        Name == "alice", strcat(Name, "1"),
+        Count > 1, case(isempty(Name), strcat("none", tostring(Count)), strcat(Name, "2")),
+        Name startswith "x" and strlen(Name) > 3, strcat(Name, "no"),
+        strcat(substring(Name, 0, 6), "3"))"#;
+    assert_eq!(rows(nested), ["r", "alice1", "BOB2", "none3", "a name3"]);
+    // A value that is used elsewhere too, and branches that no row takes.
+    let shared = r#"Raw | extend twice = strcat(Name, Name)
+        | project a = iff(Count == 1, twice, "b"), c = case(Count > 9, strcat(Name, "!"), Count == 2, twice, "d"), twice"#;
+    let long = "a name that is longer than twelve bytes";
+    let expected = ["a|c|twice", "alicealice|d|alicealice", "b|BOBBOB|BOBBOB", "b|d|", &format!("b|d|{long}{long}")];
+    assert_eq!(rows(shared), expected);
+}
+
+#[test]
+fn bags_merge_into_a_pack_as_into_any_other_bag() {
+    for pack in [
+        r#"pack_nonempty("a", Name, "n", Count, "l", "")"#,
+        r#"bag_pack("a", Name, "n", Count)"#,
+        r#"pack_nonempty("x", "")"#,
+        r#"pack_nonempty("l", Extra.l, "b", Extra.a.b)"#,
+        r#"pack_nonempty(Name, 1)"#,
+        r#"pack_nonempty("a", Name, "a", Count)"#,
+    ] {
+        for others in ["Extra", "Extra, Extra.a", r#"dynamic({"n": 7, "m\u0061": 1, "a": 2}), Extra"#, "Extra.l, Extra"]
+        {
+            let packed = rows(&format!("Raw | project b = bag_merge({pack}, {others})"));
+            let read = rows(&format!("Raw | project b = bag_merge(todynamic(tostring({pack})), {others})"));
+            assert_eq!(packed, read, "{pack}, {others}");
+        }
+    }
+}

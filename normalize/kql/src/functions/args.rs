@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DurationMicrosecondArray, Float64Array, Int32Array, Int64Array,
-    StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
+    StringViewArray, StringViewBuilder, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::compute::take;
 use arrow::datatypes::{DurationMicrosecondType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use weir_contract::schema::ColumnType;
 
 use super::prepared::Prepared;
+use super::views;
 use crate::scalar::{Scalar, Value};
 
 /// The arguments of one call on one batch.
@@ -37,6 +39,15 @@ impl<'a> Texts<'a> {
             Self::One(text, _) => text,
             Self::Many(array) if array.is_null(row) => "",
             Self::Many(array) => array.value(row),
+        }
+    }
+
+    /// Whether the text is empty or null, without a look at it.
+    #[inline]
+    pub(crate) fn is_empty(self, row: usize) -> bool {
+        match self {
+            Self::One(text, _) => text.is_empty(),
+            Self::Many(array) => views::length(array.views()[row]) == 0 || array.is_null(row),
         }
     }
 
@@ -237,17 +248,48 @@ impl<'a> Args<'a> {
         Arc::new(builder.finish())
     }
 
+    /// One of a few texts for each row, by its number.
+    pub(crate) fn one_of(&self, texts: &[&str], row: impl FnMut(usize) -> u32) -> ArrayRef {
+        let numbers: UInt32Array = (0..self.rows).map(row).collect::<Vec<u32>>().into();
+        take(&StringViewArray::from_iter_values(texts), &numbers, None).expect("the numbers are those of texts")
+    }
+
     /// Text that each row borrows from an argument.
     pub(crate) fn slices<'s>(&self, mut row: impl FnMut(usize) -> Option<&'s str>) -> ArrayRef {
+        self.append(|index, builder| builder.append_option(row(index)))
+    }
+
+    /// One text that each row appends.
+    pub(crate) fn append(&self, mut row: impl FnMut(usize, &mut StringViewBuilder)) -> ArrayRef {
         let mut builder = StringViewBuilder::with_capacity(self.rows).with_fixed_block_size(BLOCK_BYTES);
         for index in 0..self.rows {
-            match row(index) {
-                Some(text) => builder.append_value(text),
-                None => builder.append_null(),
-            }
+            row(index, &mut builder);
         }
         Arc::new(builder.finish())
     }
+}
+
+/// Where a condition is true.
+pub(crate) fn holds(condition: &Value, rows: usize) -> BooleanBuffer {
+    match condition {
+        Value::Array(array) => {
+            let array = array.as_boolean();
+            match array.nulls() {
+                None => array.values().clone(),
+                Some(nulls) => array.values() & nulls.inner(),
+            }
+        }
+        Value::Scalar(scalar) => constant_mask(rows, matches!(scalar, Scalar::Bool(true))),
+    }
+}
+
+pub(crate) fn constant_mask(rows: usize, value: bool) -> BooleanBuffer {
+    if value { BooleanBuffer::new_set(rows) } else { BooleanBuffer::new_unset(rows) }
+}
+
+/// A mask without nulls.
+pub(crate) fn mask(found: BooleanBuffer, negated: bool) -> ArrayRef {
+    Arc::new(BooleanArray::new(if negated { !&found } else { found }, None))
 }
 
 /// Size of a text buffer: large enough to amortise, small enough that a short column does not hold much.

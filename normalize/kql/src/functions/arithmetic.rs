@@ -3,10 +3,14 @@
 //! Integers wrap instead of failing, division by zero is null, `%` is never negative. Times and spans are counted in
 //! microseconds. The binder has already brought both sides to one of the type pairs that [`result_type`] knows.
 
-use arrow::array::ArrayRef;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray};
+use arrow::compute::{and_kleene, not, or_kleene};
+use arrow::error::ArrowError;
 use weir_contract::schema::ColumnType::{self, Bool, Datetime, Dynamic, Long, Real, Timespan};
 
-use super::args::Args;
+use super::args::{Args, Bools};
 use super::{Function, Returns, Want, function};
 use crate::text;
 
@@ -23,8 +27,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Want::Bool; 2],
         Returns::Ty(Bool),
         |args| {
-            let (a, b) = (args.bool(0), args.bool(1));
-            args.opt_bools(|row| match (a.get(row), b.get(row)) {
+            logical(args, and_kleene, |a, b| match (a, b) {
                 (Some(false), _) | (_, Some(false)) => Some(false),
                 (Some(true), Some(true)) => Some(true),
                 _ => None,
@@ -37,8 +40,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Want::Bool; 2],
         Returns::Ty(Bool),
         |args| {
-            let (a, b) = (args.bool(0), args.bool(1));
-            args.opt_bools(|row| match (a.get(row), b.get(row)) {
+            logical(args, or_kleene, |a, b| match (a, b) {
                 (Some(true), _) | (_, Some(true)) => Some(true),
                 (Some(false), Some(false)) => Some(false),
                 _ => None,
@@ -50,13 +52,25 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "not",
         &[Want::Bool],
         Returns::Ty(Bool),
-        |args| {
-            let a = args.bool(0);
-            args.opt_bools(|row| Some(!a.get(row)?))
+        |args| match args.bool(0) {
+            Bools::Many(array) => Arc::new(not(array).expect("a mask has its opposite")),
+            a @ Bools::One(_) => args.opt_bools(|row| Some(!a.get(row)?)),
         },
         "`not(a)`: null stays null",
     ),
 ];
+
+/// Two masks by Arrow's kernel; where one side is constant, row by row.
+fn logical(
+    args: &Args<'_>,
+    masks: fn(&BooleanArray, &BooleanArray) -> Result<BooleanArray, ArrowError>,
+    row: fn(Option<bool>, Option<bool>) -> Option<bool>,
+) -> ArrayRef {
+    match (args.bool(0), args.bool(1)) {
+        (Bools::Many(a), Bools::Many(b)) => Arc::new(masks(a, b).expect("both sides have the call's rows")),
+        (a, b) => args.opt_bools(|index| row(a.get(index), b.get(index))),
+    }
+}
 
 /// The type of `left op right`, and the types to which the sides are converted first. `None`: the operator does not
 /// take these types. Ints and bools count as longs. Two dynamics give a dynamic, of their numbers.

@@ -1,5 +1,6 @@
 //! Property bags inside `dynamic` values: JSON text is written directly, never through a tree.
 
+use ahash::AHashMap;
 use arrow::array::ArrayRef;
 use weir_contract::schema::ColumnType::{self, Bool, Dynamic};
 
@@ -26,6 +27,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("bag_pack", &[Want::Str, Want::Any], DYNAMIC, |args| pack(args, true), "`bag_pack(name, value, …)`: a bag of all pairs, empty values included").requires(2).repeating(2).prepared(names),
     function("pack_nonempty", &[Want::Str, Want::Any], DYNAMIC, |args| pack(args, false), "`pack_nonempty(name, value, …)`: as `bag_pack` without the pairs whose value is null, an empty text, array or bag; null if none is left (Weir's own)").requires(0).repeating(2).prepared(names),
     function("bag_merge", &[Want::Dynamic], DYNAMIC, merge, "`bag_merge(a, b, …)`: all members; the leftmost value of a name counts; what is no bag is left out").requires(2).repeating(1),
+    function(MERGED_PACK, &[Want::Any], DYNAMIC, merge_into_pack, "`bag_merge` whose first bag is packed").repeating(1),
     function("bag_keys", &[Want::Dynamic], DYNAMIC, keys, "`bag_keys(bag)`: array of the member names"),
     function("bag_has_key", &[Want::Dynamic, Want::Str], Returns::Ty(Bool), has_key, "`bag_has_key(bag, name)`: whether the bag has such a member"),
     function("bag_remove_keys", &[Want::Dynamic, Want::Dynamic], DYNAMIC, remove_keys, "`bag_remove_keys(bag, names)`: without these members; `$.a.b` names a nested one"),
@@ -34,7 +36,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("treepath", &[Want::Dynamic], DYNAMIC, tree_path, "`treepath(value)`: array of the paths of all leaves and inner bags"),
 ];
 
-/// Escapes constant names once: `"name":`.
+/// Escapes constant names once: `,"name":`.
 fn names(constants: &[Option<Scalar>], _: &[ColumnType]) -> Result<Prepared, String> {
     if !constants.len().is_multiple_of(2) {
         return Err("expected pairs of a name and a value".into());
@@ -48,39 +50,145 @@ fn names(constants: &[Option<Scalar>], _: &[ColumnType]) -> Result<Prepared, Str
 }
 
 fn escaped_name(name: &str) -> String {
-    let mut out = String::new();
+    let mut out = String::from(",");
     json::write_string(&mut out, name);
     out.push(':');
     out
 }
 
 fn pack(args: &Args<'_>, keep_empty: bool) -> ArrayRef {
-    let printers: Vec<Printer<'_>> = (1..args.len()).step_by(2).map(|n| Printer::new(args, n)).collect();
     let constant_names = match args.prepared {
         Prepared::Names(names) => Some(names),
         _ => None,
     };
-    let names: Vec<Texts<'_>> = match constant_names {
-        Some(_) => Vec::new(),
-        None => (0..args.len()).step_by(2).map(|n| args.text(n)).collect(),
-    };
+    let pairs = Pairs::new(args, constant_names, keep_empty);
     args.opt_texts(|row, out| {
-        out.push('{');
-        for (number, printer) in printers.iter().enumerate() {
-            if !keep_empty && printer.is_nothing(row) {
-                continue;
-            }
-            if out.len() > 1 {
-                out.push(',');
-            }
-            match constant_names {
-                Some(names) => out.push_str(&names[number]),
-                None => out.push_str(&escaped_name(names[number].get(row))),
-            }
-            printer.json(row, out);
+        pairs.write(row, out, |_| {});
+        if out.is_empty() && keep_empty {
+            out.push('{');
         }
         out.push('}');
-        keep_empty || out.len() > 2
+        out.len() > 1
+    })
+}
+
+/// The pairs of a call that packs them, as far as any row of the batch has something to pack.
+struct Pairs<'a> {
+    pairs: Vec<Pair<'a>>,
+    keep_empty: bool,
+}
+
+struct Pair<'a> {
+    number: usize,
+    name: Name<'a>,
+    value: Printer<'a>,
+}
+
+enum Name<'a> {
+    Escaped(&'a str),
+    Text(Texts<'a>),
+}
+
+impl<'a> Pairs<'a> {
+    /// The first arguments, pair by pair: as many as there are constant names, or all.
+    fn new(args: &Args<'a>, names: Option<&'a Vec<String>>, keep_empty: bool) -> Self {
+        let pairs = (0..names.map_or(args.len() / 2, Vec::len)).filter_map(|number| {
+            let value = Printer::new(args, 2 * number + 1);
+            let name = match names {
+                Some(names) => Name::Escaped(&names[number]),
+                None => Name::Text(args.text(2 * number)),
+            };
+            (keep_empty || !value.is_nothing_everywhere(args.rows)).then_some(Pair { number, name, value })
+        });
+        Self { pairs: pairs.collect(), keep_empty }
+    }
+
+    /// Appends an object without its closing brace, nothing where no pair has a value; tells which pairs it has.
+    #[inline]
+    fn write(&self, row: usize, out: &mut String, mut written: impl FnMut(usize)) {
+        for Pair { number, name, value } in &self.pairs {
+            if !self.keep_empty && value.is_nothing(row) {
+                continue;
+            }
+            let escaped;
+            let name: &str = match name {
+                Name::Escaped(name) => name,
+                Name::Text(names) => {
+                    escaped = escaped_name(names.get(row));
+                    &escaped
+                }
+            };
+            if out.is_empty() {
+                out.push('{');
+                out.push_str(&name[1..]);
+            } else {
+                out.push_str(name);
+            }
+            value.json(row, out);
+            written(*number);
+        }
+    }
+}
+
+/// Constant names of the pairs of a pack, to which other bags are merged.
+#[derive(Debug)]
+pub(crate) struct MergedPack {
+    /// Escaped, as [`Prepared::Names`].
+    names: Vec<String>,
+    numbers: AHashMap<String, usize>,
+    keep_empty: bool,
+}
+
+impl MergedPack {
+    /// `None` if two pairs have one name.
+    fn new(names: &[String], keep_empty: bool) -> Option<Self> {
+        // Between the comma and the colon stands the name's token.
+        let plain = |name: &String| json::unquote(&name[1..name.len() - 1]).into_owned();
+        let numbers: AHashMap<_, _> = names.iter().enumerate().map(|(number, name)| (plain(name), number)).collect();
+        (numbers.len() == names.len()).then(|| Self { names: names.to_vec(), numbers, keep_empty })
+    }
+
+    /// The number of the pair whose name is the token `name`.
+    fn number(&self, name: &str) -> Option<usize> {
+        if name.as_bytes().contains(&b'\\') {
+            return self.numbers.get(&*json::unquote(name)).copied();
+        }
+        self.numbers.get(&name[1..name.len() - 1]).copied()
+    }
+}
+
+/// What [`MERGED_PACK`] prepares for `bag_merge(pack, …)`, if `function` packs pairs of constant names into `pack`.
+pub(crate) fn merged_pack(function: &Function, prepared: &Prepared) -> Option<Prepared> {
+    let keep_empty = match function.name {
+        "bag_pack" => true,
+        "pack_nonempty" => false,
+        _ => return None,
+    };
+    let Prepared::Names(names) = prepared else { return None };
+    MergedPack::new(names, keep_empty).map(Prepared::MergedPack)
+}
+
+/// The function that packs pairs and merges other bags to them, without reading again what it packed.
+pub(crate) const MERGED_PACK: &str = "bag_merge of a pack";
+
+fn merge_into_pack(args: &Args<'_>) -> ArrayRef {
+    let Prepared::MergedPack(pack) = args.prepared else { unreachable!("the graph prepares the names with the call") };
+    let pairs = Pairs::new(args, Some(&pack.names), pack.keep_empty);
+    let bags: Vec<_> = (2 * pack.names.len()..args.len()).map(|n| args.text(n)).collect();
+    let mut merger = Merger::default();
+    let mut written = vec![false; pack.names.len()];
+    args.opt_texts(|row, out| {
+        written.fill(false);
+        pairs.write(row, out, |number| written[number] = true);
+        if out.is_empty() && pack.keep_empty {
+            out.push('{');
+        }
+        merger.begin();
+        for bag in &bags {
+            merger.add(bag.get(row), out, |name| pack.number(name).is_some_and(|number| written[number]));
+        }
+        out.push('}');
+        out.len() > 1
     })
 }
 
@@ -116,54 +224,73 @@ fn is_bag(value: &str) -> bool {
     value.trim_ascii_start().starts_with('{')
 }
 
-/// The first bag is copied as it stands; the members of later ones follow unless their name is there already.
 fn merge(args: &Args<'_>) -> ArrayRef {
     let bags: Vec<_> = (0..args.len()).map(|n| args.text(n)).collect();
-    // Name tokens that are in the result, and the members of one bag; kept for their memory.
-    let mut names: Vec<&str> = Vec::new();
-    let mut members: Vec<(&str, &str)> = Vec::new();
+    let mut merger = Merger::default();
     args.opt_texts(|row, out| {
-        names.clear();
-        let mut escapes = false;
-        let mut started = false;
-        for value in &bags {
-            let value = value.get(row).trim_ascii();
-            if !is_bag(value) {
-                continue;
-            }
-            members.clear();
-            if json::members(value, |name, member| members.push((name, member))).is_none() {
-                continue;
-            }
-            if !started {
-                if let Some(open) = value.strip_suffix('}') {
-                    started = true;
-                    out.push_str(open);
-                    names.extend(members.iter().map(|(name, _)| *name));
-                    escapes = names.iter().any(|name| name.contains('\\'));
-                }
-                continue;
-            }
-            for (name, member) in &members {
-                // Names without escapes are equal if their tokens are.
-                escapes |= name.contains('\\');
-                let stands =
-                    if escapes { names.iter().any(|other| same_key(other, name)) } else { names.contains(name) };
-                if stands {
-                    continue;
-                }
-                if !names.is_empty() {
-                    out.push(',');
-                }
-                names.push(name);
-                out.push_str(name);
-                out.push(':');
-                out.push_str(member);
-            }
+        merger.begin();
+        for bag in &bags {
+            merger.add(bag.get(row), out, |_| false);
         }
         out.push('}');
-        started
+        out.len() > 1
     })
+}
+
+/// Merges the bags of one row. The first bag is copied as it stands; the members of later ones follow unless their name
+/// is there already.
+#[derive(Default)]
+struct Merger<'a> {
+    /// Name tokens that are in the result.
+    names: Vec<&'a str>,
+    /// Members of one bag; kept for its memory.
+    members: Vec<(&'a str, &'a str)>,
+    /// Whether a name has escapes; names without are equal if their tokens are.
+    escapes: bool,
+}
+
+impl<'a> Merger<'a> {
+    fn begin(&mut self) {
+        self.names.clear();
+        self.escapes = false;
+    }
+
+    /// Appends the members of `bag` to the object in `out`, which lacks its closing brace and is empty before the first
+    /// one. Names that are `taken` are left out.
+    fn add(&mut self, bag: &'a str, out: &mut String, taken: impl Fn(&str) -> bool) {
+        let bag = bag.trim_ascii();
+        self.members.clear();
+        let members = &mut self.members;
+        if !is_bag(bag) || json::members(bag, |name, member| members.push((name, member))).is_none() {
+            return;
+        }
+        if out.is_empty() {
+            if let Some(open) = bag.strip_suffix('}') {
+                out.push_str(if self.members.is_empty() { "{" } else { open });
+                self.names.extend(self.members.iter().map(|(name, _)| *name));
+                self.escapes = self.names.iter().any(|name| name.contains('\\'));
+            }
+            return;
+        }
+        for (name, member) in &self.members {
+            self.escapes |= name.contains('\\');
+            let stands = if self.escapes {
+                self.names.iter().any(|other| same_key(other, name))
+            } else {
+                self.names.contains(name)
+            };
+            if stands || taken(name) {
+                continue;
+            }
+            if !out.ends_with('{') {
+                out.push(',');
+            }
+            self.names.push(name);
+            out.push_str(name);
+            out.push(':');
+            out.push_str(member);
+        }
+    }
 }
 
 fn keys(args: &Args<'_>) -> ArrayRef {

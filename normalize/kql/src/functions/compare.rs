@@ -3,12 +3,14 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use ahash::AHashSet;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Scalar as ArrowScalar};
 use arrow::compute::kernels::cmp;
 use weir_contract::schema::ColumnType;
 
-use super::args::Args;
+use super::args::{Args, Numbers, Texts, mask};
 use super::prepared::Prepared;
+use super::views::{self, AsciiNeedle};
 use super::{Function, Returns, Want, function};
 use crate::scalar::{Scalar, Value};
 
@@ -77,8 +79,10 @@ fn equality(args: &Args<'_>, negated: bool) -> ArrayRef {
             if let (Value::Array(array), Value::Scalar(Scalar::String(text))) = (&args.values[0], &args.values[1]) {
                 return equals_constant(array, text, negated);
             }
-            let (a, b) = (args.text(0), args.text(1));
-            args.bools(|row| (a.get(row) == b.get(row)) != negated)
+            match (args.text(0), args.text(1)) {
+                (Texts::Many(a), Texts::Many(b)) => mask(views::equal(a, b), negated),
+                (a, b) => args.bools(|row| (a.get(row) == b.get(row)) != negated),
+            }
         }
         ty if is_text(ty) => {
             let (a, b) = (args.text(0), args.text(1));
@@ -102,13 +106,14 @@ fn equality(args: &Args<'_>, negated: bool) -> ArrayRef {
                 two_valued(a.is_none(), b.is_none(), a == b)
             })
         }
-        _ => {
-            let (a, b) = (args.long(0), args.long(1));
-            args.opt_bools(|row| {
+        _ => match (args.long(0), args.long(1)) {
+            (Numbers::Many(a, None), Numbers::One(Some(b))) => args.bools(|row| (a[row] == b) != negated),
+            (Numbers::Many(a, None), Numbers::Many(b, None)) => args.bools(|row| (a[row] == b[row]) != negated),
+            (a, b) => args.opt_bools(|row| {
                 let (a, b) = (a.get(row), b.get(row));
                 two_valued(a.is_none(), b.is_none(), a == b)
-            })
-        }
+            }),
+        },
     }
 }
 
@@ -131,6 +136,11 @@ fn equals_constant(array: &ArrayRef, text: &str, negated: bool) -> ArrayRef {
 
 fn equals_ignoring_case(args: &Args<'_>, negated: bool) -> ArrayRef {
     let (a, b) = (args.text(0), args.text(1));
+    if let (Texts::Many(array), Texts::One(text, _)) = (a, b)
+        && let Some(needle) = AsciiNeedle::new(text, true)
+    {
+        return mask(views::among_ignoring_case(array, &[needle]), negated);
+    }
     args.bools(|row| same_ignoring_case(a.get(row), b.get(row)) != negated)
 }
 
@@ -160,10 +170,11 @@ fn ordering(args: &Args<'_>, holds: fn(Ordering) -> bool) -> ArrayRef {
             let (a, b) = (args.real(0), args.real(1));
             args.opt_bools(|row| Some(a.get(row)?.partial_cmp(&b.get(row)?).is_some_and(holds)))
         }
-        _ => {
-            let (a, b) = (args.long(0), args.long(1));
-            args.opt_bools(|row| Some(holds(a.get(row)?.cmp(&b.get(row)?))))
-        }
+        _ => match (args.long(0), args.long(1)) {
+            (Numbers::Many(a, None), Numbers::One(Some(b))) => args.bools(|row| holds(a[row].cmp(&b))),
+            (Numbers::Many(a, None), Numbers::Many(b, None)) => args.bools(|row| holds(a[row].cmp(&b[row]))),
+            (a, b) => args.opt_bools(|row| Some(holds(a.get(row)?.cmp(&b.get(row)?)))),
+        },
     }
 }
 
@@ -201,21 +212,7 @@ const FEW: usize = 8;
 fn membership(args: &Args<'_>, ignore_case: bool, negated: bool) -> ArrayRef {
     match args.prepared {
         Prepared::Texts(set) => {
-            let value = args.text(0);
-            let mut lower = String::new();
-            return args.bools(|row| {
-                let text = value.get(row);
-                let found = if ignore_case && set.len() <= FEW && text.is_ascii() {
-                    set.iter().any(|item| item.eq_ignore_ascii_case(text))
-                } else if ignore_case {
-                    lower.clear();
-                    push_lower(text, &mut lower);
-                    set.contains(lower.as_str())
-                } else {
-                    set.contains(text)
-                };
-                found != negated
-            });
+            return among(args, set, ignore_case, negated);
         }
         Prepared::Longs(set) => {
             let value = args.long(0);
@@ -235,6 +232,40 @@ fn membership(args: &Args<'_>, ignore_case: bool, negated: bool) -> ArrayRef {
         }
     }
     args.bools(|row| found[row] != negated)
+}
+
+/// Whether the text of argument 0 is in a set, whose texts are lower-cased where case is ignored.
+fn among(args: &Args<'_>, set: &AHashSet<String>, ignore_case: bool, negated: bool) -> ArrayRef {
+    let Texts::Many(array) = args.text(0) else {
+        let value = args.text(0);
+        return args.bools(|row| contains(set, value.get(row), ignore_case, &mut String::new()) != negated);
+    };
+    let needles: Option<Vec<AsciiNeedle<'_>>> =
+        if set.len() <= FEW { set.iter().map(|item| AsciiNeedle::new(item, ignore_case)).collect() } else { None };
+    let found = match needles {
+        Some(needles) if ignore_case => views::among_ignoring_case(array, &needles),
+        Some(needles) => views::among(array, &needles),
+        None => {
+            // Few lengths stand in a set; the longest texts share the last bit.
+            let bit = |length: usize| 1_u64 << length.min(63);
+            let lengths = set.iter().fold(0, |lengths, item| lengths | bit(item.len()));
+            let mut lower = String::new();
+            views::decide(array, set.contains(""), |row, view| {
+                (ignore_case || lengths & bit(views::length(view)) != 0)
+                    && contains(set, array.value(row), ignore_case, &mut lower)
+            })
+        }
+    };
+    mask(found, negated)
+}
+
+fn contains(set: &AHashSet<String>, text: &str, ignore_case: bool, lower: &mut String) -> bool {
+    if !ignore_case {
+        return set.contains(text);
+    }
+    lower.clear();
+    push_lower(text, lower);
+    set.contains(lower.as_str())
 }
 
 /// Appends `text` in Unicode lower case.

@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::{interleave, take};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{concat, interleave, take};
 use weir_contract::schema::ColumnType;
 
-use super::args::Args;
+use super::args::{Args, constant_mask, holds, mask};
 use super::prepared::Prepared;
+use super::views;
 use super::{Function, Returns, Want, function};
 use crate::json;
 use crate::scalar::Value;
@@ -49,32 +51,26 @@ pub(super) const FUNCTIONS: &[Function] = &[
     )
     .requires(2)
     .repeating(1),
-    function(
-        "isempty",
-        &[Want::Any],
-        BOOL,
-        |args| args.bools(|row| is_empty(args, 0, row)),
-        "`isempty(a)`: null or the empty text",
-    ),
+    function("isempty", &[Want::Any], BOOL, |args| mask(empty(args, 0), false), "`isempty(a)`: null or the empty text"),
     function(
         "isnotempty",
         &[Want::Any],
         BOOL,
-        |args| args.bools(|row| !is_empty(args, 0, row)),
+        |args| mask(empty(args, 0), true),
         "`isnotempty(a)`: neither null nor the empty text",
     ),
     function(
         "isnull",
         &[Want::Any],
         BOOL,
-        |args| args.bools(|row| args.is_null(0, row)),
+        |args| mask(null(args, 0), false),
         "`isnull(a)`: null; false for every string",
     ),
     function(
         "isnotnull",
         &[Want::Any],
         BOOL,
-        |args| args.bools(|row| !args.is_null(0, row)),
+        |args| mask(null(args, 0), true),
         "`isnotnull(a)`: not null; true for every string",
     ),
     function(
@@ -97,8 +93,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .repeating(1),
 ];
 
-/// Gathers row `row` from argument `choices(row)`; `None` is null.
-fn choose(args: &Args<'_>, arguments: &[usize], mut choice: impl FnMut(usize) -> usize) -> ArrayRef {
+/// Gathers each row from one of `arguments`, numbered by `choices`.
+fn choose(args: &Args<'_>, arguments: &[usize], choices: &[u32]) -> ArrayRef {
+    let first = choices.first().copied().unwrap_or(0);
+    if let Value::Array(array) = &args.values[arguments[first as usize]]
+        && choices.iter().all(|choice| *choice == first)
+    {
+        return Arc::clone(array);
+    }
     let arrays: Vec<ArrayRef> = arguments
         .iter()
         .map(|argument| match &args.values[*argument] {
@@ -108,23 +110,37 @@ fn choose(args: &Args<'_>, arguments: &[usize], mut choice: impl FnMut(usize) ->
         .collect();
     let constant: Vec<bool> =
         arguments.iter().map(|argument| matches!(args.values[*argument], Value::Scalar(_))).collect();
-    let indices: Vec<(usize, usize)> = (0..args.rows)
-        .map(|row| {
-            let choice = choice(row);
-            (choice, if constant[choice] { 0 } else { row })
-        })
-        .collect();
     let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+    if constant.iter().all(|constant| *constant) {
+        let values = concat(&arrays).expect("the binder gave all branches one type");
+        let choices = UInt32Array::from(choices.to_vec());
+        return take(&values, &choices, None).expect("each branch has one row");
+    }
+    let indices: Vec<(usize, usize)> = choices
+        .iter()
+        .enumerate()
+        .map(|(row, choice)| (*choice as usize, if constant[*choice as usize] { 0 } else { row }))
+        .collect();
     interleave(&arrays, &indices).expect("the binder gave all branches one type")
+}
+
+/// Per row, the number of the first condition that holds; else the number of conditions.
+fn first_that_holds(rows: usize, conditions: &[BooleanBuffer]) -> Vec<u32> {
+    let mut choices = vec![conditions.len() as u32; rows];
+    for (number, condition) in conditions.iter().enumerate().rev() {
+        for (start, end) in condition.set_slices() {
+            choices[start..end].fill(number as u32);
+        }
+    }
+    choices
 }
 
 fn case(args: &Args<'_>) -> ArrayRef {
     let branches = args.len() / 2;
-    let conditions: Vec<_> = (0..branches).map(|branch| args.bool(2 * branch)).collect();
+    let conditions: Vec<BooleanBuffer> =
+        (0..branches).map(|branch| holds(&args.values[2 * branch], args.rows)).collect();
     let values: Vec<usize> = (0..branches).map(|branch| 2 * branch + 1).chain([args.len() - 1]).collect();
-    choose(args, &values, |row| {
-        conditions.iter().position(|condition| condition.get(row) == Some(true)).unwrap_or(branches)
-    })
+    choose(args, &values, &first_that_holds(args.rows, &conditions))
 }
 
 fn case_of_text(args: &Args<'_>) -> ArrayRef {
@@ -133,7 +149,7 @@ fn case_of_text(args: &Args<'_>) -> ArrayRef {
     };
     let default = results.len() - 1;
     let value = args.text(0);
-    let indices: arrow::array::UInt32Array =
+    let indices: UInt32Array =
         (0..args.rows).map(|row| Some(rows.get(value.get(row)).copied().unwrap_or(default) as u32)).collect();
     take(results, &indices, None).expect("the map leads to rows of its results")
 }
@@ -147,19 +163,37 @@ fn coalesce(args: &Args<'_>) -> ArrayRef {
     {
         return Arc::clone(array);
     }
-    let last = args.len() - 1;
-    choose(args, &all, |row| all.iter().copied().find(|argument| !is_empty(args, *argument, row)).unwrap_or(last))
+    // The last one stands where all are empty.
+    let filled: Vec<BooleanBuffer> = (0..args.len() - 1).map(|argument| !&empty(args, argument)).collect();
+    choose(args, &all, &first_that_holds(args.rows, &filled))
 }
 
-/// Null, or the empty text. An empty array or object is not empty.
-fn is_empty(args: &Args<'_>, n: usize, row: usize) -> bool {
-    match args.types[n] {
-        ColumnType::String | ColumnType::Guid => args.text(n).get(row).is_empty(),
-        ColumnType::Dynamic => {
-            let text = args.text(n).get(row);
-            !text.starts_with(['{', '[']) && json::is_empty(text)
+/// Where argument `n` is null or the empty text. An empty array or object is not empty.
+fn empty(args: &Args<'_>, n: usize) -> BooleanBuffer {
+    match (args.types[n], args.values.get(n)) {
+        (ColumnType::String | ColumnType::Guid, Some(Value::Array(array))) => views::empty(array.as_string_view()),
+        (ColumnType::String | ColumnType::Guid, _) => constant_mask(args.rows, args.text(n).get(0).is_empty()),
+        (ColumnType::Dynamic, _) => {
+            let texts = args.text(n);
+            BooleanBuffer::collect_bool(args.rows, |row| {
+                let text = texts.get(row);
+                !text.starts_with(['{', '[']) && json::is_empty(text)
+            })
         }
-        _ => args.is_null(n, row),
+        _ => null(args, n),
+    }
+}
+
+/// Where argument `n` is null.
+fn null(args: &Args<'_>, n: usize) -> BooleanBuffer {
+    match (args.types[n], &args.values[n]) {
+        (ColumnType::String, _) => constant_mask(args.rows, false),
+        (ColumnType::Dynamic, Value::Array(_)) => BooleanBuffer::collect_bool(args.rows, |row| args.is_null(n, row)),
+        (_, Value::Array(array)) => match array.nulls() {
+            Some(nulls) => !nulls.inner(),
+            None => constant_mask(args.rows, false),
+        },
+        (_, Value::Scalar(scalar)) => constant_mask(args.rows, scalar.is_null()),
     }
 }
 
@@ -178,16 +212,19 @@ fn extreme(args: &Args<'_>, greatest: bool) -> ArrayRef {
         };
         if greatest { ordering.is_gt() } else { ordering.is_lt() }
     };
-    choose(args, &all, |row| {
-        let mut best = 0;
-        for candidate in 1..args.len() {
-            if args.is_null(candidate, row) {
-                continue;
+    let choices: Vec<u32> = (0..args.rows)
+        .map(|row| {
+            let mut best = 0;
+            for candidate in 1..args.len() {
+                if args.is_null(candidate, row) {
+                    continue;
+                }
+                if args.is_null(best, row) || better(candidate, best, row) {
+                    best = candidate;
+                }
             }
-            if args.is_null(best, row) || better(candidate, best, row) {
-                best = candidate;
-            }
-        }
-        best
-    })
+            best as u32
+        })
+        .collect();
+    choose(args, &all, &choices)
 }

@@ -107,6 +107,10 @@ fn to_string(args: &Args<'_>) -> ArrayRef {
                 args.texts(|row, out| out.push_str(values.get(row)))
             }
         },
+        Long => {
+            let (values, mut digits) = (args.long(0), itoa::Buffer::new());
+            args.append(|row, out| out.append_value(values.get(row).map_or("", |value| digits.format(value))))
+        }
         _ => {
             let print = Printer::new(args, 0);
             args.texts(|row, out| print.text(row, out))
@@ -215,6 +219,31 @@ impl<'a> Printer<'a> {
         }
     }
 
+    /// Whether no row holds anything, as far as it can be told soon.
+    pub(crate) fn is_nothing_everywhere(&self, rows: usize) -> bool {
+        fn null<T: Copy>(values: &super::args::Numbers<'_, T>) -> bool {
+            match values {
+                super::args::Numbers::One(value) => value.is_none(),
+                super::args::Numbers::Many(values, nulls) => {
+                    nulls.is_some_and(|nulls| nulls.null_count() == values.len())
+                }
+            }
+        }
+        match &self.column {
+            Column::Bool(values) => match values {
+                super::args::Bools::One(value) => value.is_none(),
+                super::args::Bools::Many(_) => (0..rows).all(|row| self.is_nothing(row)),
+            },
+            Column::Int(values) => null(values),
+            Column::Long(values) | Column::Datetime(values) | Column::Timespan(values) => null(values),
+            Column::Real(values) => null(values),
+            Column::String(Texts::Many(array)) | Column::Guid(Texts::Many(array)) => {
+                array.lengths().all(|length| length == 0)
+            }
+            Column::String(_) | Column::Guid(_) | Column::Dynamic(_) => (0..rows).all(|row| self.is_nothing(row)),
+        }
+    }
+
     /// Whether `row` holds nothing: null, an empty text, array or object.
     pub(crate) fn is_nothing(&self, row: usize) -> bool {
         match &self.column {
@@ -222,8 +251,8 @@ impl<'a> Printer<'a> {
             Column::Int(values) => values.get(row).is_none(),
             Column::Long(values) | Column::Datetime(values) | Column::Timespan(values) => values.get(row).is_none(),
             Column::Real(values) => values.get(row).is_none(),
-            Column::String(values) | Column::Guid(values) => values.get(row).is_empty(),
-            Column::Dynamic(values) => json::is_empty(values.get(row)),
+            Column::String(values) | Column::Guid(values) => values.is_empty(row),
+            Column::Dynamic(values) => values.is_empty(row) || json::is_empty(values.get(row)),
         }
     }
 }
@@ -538,16 +567,16 @@ fn get_type(args: &Args<'_>) -> ArrayRef {
         return args.slices(|_| Some(name));
     }
     let values = args.text(0);
-    args.slices(|row| {
+    args.one_of(&["null", "dictionary", "array", "string", "bool", "double", "long"], |row| {
         let value = values.get(row).trim_ascii();
-        Some(match value.as_bytes().first() {
-            None | Some(b'n') => "null",
-            Some(b'{') => "dictionary",
-            Some(b'[') => "array",
-            Some(b'"') => "string",
-            Some(b't' | b'f') => "bool",
-            Some(_) if value.bytes().any(|b| matches!(b, b'.' | b'e' | b'E')) => "double",
-            Some(_) => "long",
-        })
+        match value.as_bytes().first() {
+            None | Some(b'n') => 0,
+            Some(b'{') => 1,
+            Some(b'[') => 2,
+            Some(b'"') => 3,
+            Some(b't' | b'f') => 4,
+            Some(_) if value.bytes().any(|b| matches!(b, b'.' | b'e' | b'E')) => 5,
+            Some(_) => 6,
+        }
     })
 }

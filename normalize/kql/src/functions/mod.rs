@@ -33,6 +33,7 @@ mod text;
 mod text_match;
 mod units;
 mod url;
+mod views;
 mod xxhash;
 
 use std::sync::OnceLock;
@@ -43,6 +44,7 @@ use weir_contract::schema::ColumnType;
 
 use self::args::Args;
 pub(crate) use self::arithmetic::result_type;
+pub(crate) use self::bags::{MERGED_PACK, merged_pack};
 pub(crate) use self::conversion::{Printer, converter};
 pub(crate) use self::math::YEAR_ONE_US;
 use self::prepared::Prepare;

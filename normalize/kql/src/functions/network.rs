@@ -204,6 +204,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 fn v4_range(text: &str) -> Option<(u32, u32)> {
     let text = text.trim();
+    // Most texts that are no address are names.
+    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, prefix.parse().ok().filter(|prefix| *prefix <= 32)?),
         None => (text, 32),

@@ -7,6 +7,7 @@ use arrow::array::ArrayRef;
 use regex::Regex;
 use weir_contract::schema::ColumnType;
 
+use super::bags::MergedPack;
 use crate::scalar::Scalar;
 use crate::sphere::Polygon;
 
@@ -21,8 +22,9 @@ pub(crate) enum Prepared {
     /// Needles, in order.
     Needles(Vec<String>),
     Longs(AHashSet<i64>),
-    /// Escaped member names with quotes and colon, one per pair.
+    /// Escaped member names with comma, quotes and colon, one per pair.
     Names(Vec<String>),
+    MergedPack(MergedPack),
     /// A chain `case(x == "a", 1, …)`: which row of `results` a text leads to, the last row being the default.
     CaseMap {
         rows: AHashMap<String, usize>,

@@ -190,12 +190,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 fn strcat(args: &Args<'_>, first: usize) -> ArrayRef {
     let parts: Vec<_> = (first..args.len()).map(|n| args.text(n)).collect();
-    let delimiter = (first == 1).then(|| args.text(0));
+    if first == 0 {
+        return args.texts(|row, out| parts.iter().for_each(|part| out.push_str(part.get(row))));
+    }
+    let delimiter = args.text(0);
     args.texts(|row, out| {
         for (number, part) in parts.iter().enumerate() {
-            if number > 0
-                && let Some(delimiter) = delimiter
-            {
+            if number > 0 {
                 out.push_str(delimiter.get(row));
             }
             out.push_str(part.get(row));
@@ -254,14 +255,16 @@ fn substring(args: &Args<'_>) -> ArrayRef {
     args.slices(|row| {
         let text = a.get(row);
         let (start, length) = (start.get(row)?, length.get(row)?);
-        let count = if text.is_ascii() { text.len() } else { text.chars().count() } as i64;
+        let ascii = text.is_ascii();
+        let count = if ascii { text.len() } else { text.chars().count() } as i64;
         let start = if start < 0 { count.saturating_add(start) } else { start.min(count) };
         // Further back than the text is long, there is nothing.
         if start < 0 {
             return Some("");
         }
         let end = start.saturating_add(length.max(0)).min(count);
-        Some(characters(text, start as usize, end as usize))
+        let (start, end) = (start as usize, end as usize);
+        Some(if ascii { &text[start..end] } else { characters(text, start, end) })
     })
 }
 
@@ -280,6 +283,13 @@ fn index_of(args: &Args<'_>) -> ArrayRef {
     args.longs(|row| {
         let (text, lookup) = (a.get(row), lookup.get(row));
         let (start, length, occurrence) = (start.get(row)?, length.get(row)?, occurrence.get(row)?);
+        if (start, occurrence) == (0, 1) && length < 0 {
+            let place = match lookup.as_bytes() {
+                [byte] => memchr::memchr(*byte, text.as_bytes()),
+                _ => text.find(lookup),
+            };
+            return Some(place.map_or(-1, |place| text[..place].chars().count() as i64));
+        }
         let count = text.chars().count() as i64;
         let start = if start < 0 { (count + start).max(0) } else { start };
         if start > count || occurrence < 1 {

@@ -3,8 +3,9 @@
 use arrow::array::ArrayRef;
 use weir_contract::schema::ColumnType;
 
-use super::args::Args;
+use super::args::{Args, Texts, mask};
 use super::compare::{push_lower, same_ignoring_case};
+use super::views::{self, AsciiNeedle};
 use super::{Function, Returns, Want, function};
 
 const TWO: &[Want] = &[Want::Text, Want::Text];
@@ -21,18 +22,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "`a contains_cs b`: with regard to case",
     ),
     function("!contains_cs", TWO, BOOL, |args| holds(args, true, |a, b| a.contains(b)), "`a !contains_cs b`"),
-    function("startswith", TWO, BOOL, |args| holds(args, false, starts_with), "`a startswith b`: ignoring case"),
-    function("!startswith", TWO, BOOL, |args| holds(args, true, starts_with), "`a !startswith b`"),
-    function(
-        "startswith_cs",
-        TWO,
-        BOOL,
-        |args| holds(args, false, |a, b| a.starts_with(b)),
-        "`a startswith_cs b`: with regard to case",
-    ),
-    function("!startswith_cs", TWO, BOOL, |args| holds(args, true, |a, b| a.starts_with(b)), "`a !startswith_cs b`"),
-    function("endswith", TWO, BOOL, |args| holds(args, false, ends_with), "`a endswith b`: ignoring case"),
-    function("!endswith", TWO, BOOL, |args| holds(args, true, ends_with), "`a !endswith b`"),
+    function("startswith", TWO, BOOL, |args| starts(args, false, true), "`a startswith b`: ignoring case"),
+    function("!startswith", TWO, BOOL, |args| starts(args, true, true), "`a !startswith b`"),
+    function("startswith_cs", TWO, BOOL, |args| starts(args, false, false), "`a startswith_cs b`: with regard to case"),
+    function("!startswith_cs", TWO, BOOL, |args| starts(args, true, false), "`a !startswith_cs b`"),
+    function("endswith", TWO, BOOL, |args| ends(args, false), "`a endswith b`: ignoring case"),
+    function("!endswith", TWO, BOOL, |args| ends(args, true), "`a !endswith b`"),
     function(
         "endswith_cs",
         TWO,
@@ -51,6 +46,19 @@ fn holds(args: &Args<'_>, negated: bool, test: impl Fn(&str, &str) -> bool) -> A
     }
 }
 
+fn starts(args: &Args<'_>, negated: bool, ignore_case: bool) -> ArrayRef {
+    let test = if ignore_case { starts_with } else { |text: &str, prefix: &str| text.starts_with(prefix) };
+    if let (Texts::Many(array), Texts::One(prefix, _)) = (args.text(0), args.text(1))
+        && let Some(needle) = AsciiNeedle::new(prefix, ignore_case)
+    {
+        let found = views::decide(array, prefix.is_empty(), |row, view| {
+            needle.starts_in(array, row, view, |text| test(text, prefix))
+        });
+        return mask(found, negated);
+    }
+    holds(args, negated, test)
+}
+
 #[inline]
 fn starts_with(text: &str, prefix: &str) -> bool {
     // No text is shorter than an ASCII text that it equals but for case.
@@ -66,8 +74,30 @@ fn starts_with(text: &str, prefix: &str) -> bool {
     }
 }
 
+fn ends(args: &Args<'_>, negated: bool) -> ArrayRef {
+    if let (Texts::Many(array), Texts::One(suffix, _)) = (args.text(0), args.text(1))
+        && let Some(last) = suffix.as_bytes().last()
+        && suffix.is_ascii()
+    {
+        // A text whose last byte is another ASCII one, whatever its case, ends in another way.
+        let fold = if last.is_ascii_alphabetic() { 0x20 } else { 0 };
+        let found = views::decide(array, false, |row, view| {
+            let text = array.value(row);
+            views::length(view) >= suffix.len()
+                && text.as_bytes().last().is_none_or(|byte| !byte.is_ascii() || byte | fold == last | fold)
+                && ends_with(text, suffix)
+        });
+        return mask(found, negated);
+    }
+    holds(args, negated, ends_with)
+}
+
 #[inline]
 fn ends_with(text: &str, suffix: &str) -> bool {
+    // Most texts that end so end in the same case.
+    if text.ends_with(suffix) {
+        return true;
+    }
     if text.len() < suffix.len() && suffix.is_ascii() {
         return false;
     }
@@ -83,6 +113,16 @@ fn ends_with(text: &str, suffix: &str) -> bool {
 
 fn contains(args: &Args<'_>, negated: bool) -> ArrayRef {
     let (a, b) = (args.text(0), args.text(1));
+    // Only a letter has another case: any other ASCII text stands in a text if its bytes do.
+    if let (Texts::Many(array), Some(needle)) = (a, b.constant())
+        && needle.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_alphabetic())
+    {
+        let finder = memchr::memmem::Finder::new(needle);
+        let found = views::decide(array, needle.is_empty(), |row, view| {
+            views::length(view) >= needle.len() && finder.find(array.value(row).as_bytes()).is_some()
+        });
+        return mask(found, negated);
+    }
     let mut buffers = (String::new(), String::new());
     args.bools(|row| {
         let (text, needle) = (a.get(row), b.get(row));

@@ -5,7 +5,7 @@ mod scan;
 
 use std::borrow::Cow;
 
-pub(crate) use path::{PathTree, Segment};
+pub(crate) use path::{Found, PathTree, Segment};
 pub(crate) use scan::{elements, members};
 
 /// Whether `text` is one JSON value (nesting up to serde_json's limit of 128).
@@ -16,9 +16,7 @@ pub(crate) fn is_valid(text: &str) -> bool {
 /// Appends `text` as a JSON string with its quotes.
 pub(crate) fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    // Most texts need no escape; a fold without an early exit is vectorised.
-    let plain = text.bytes().fold(true, |plain, byte| plain & (byte > 31) & (byte != b'"') & (byte != b'\\'));
-    if plain {
+    if !scan::needs_escape(text.as_bytes()) {
         out.push_str(text);
         out.push('"');
         return;
@@ -58,8 +56,14 @@ pub(crate) fn unquote(token: &str) -> Cow<'_, str> {
         return Cow::Borrowed(inner);
     }
     let mut text = String::with_capacity(inner.len());
+    unescape(inner, &mut text);
+    Cow::Owned(text)
+}
+
+/// Appends what stands between the quotes of a JSON string token.
+fn unescape(inner: &str, text: &mut String) {
     let mut rest = inner;
-    while let Some(position) = rest.find('\\') {
+    while let Some(position) = memchr::memchr(b'\\', rest.as_bytes()) {
         text.push_str(&rest[..position]);
         let escape = rest[position + 1..].chars().next();
         rest = &rest[position + 1 + escape.map_or(0, char::len_utf8)..];
@@ -79,7 +83,6 @@ pub(crate) fn unquote(token: &str) -> Cow<'_, str> {
         }
     }
     text.push_str(rest);
-    Cow::Owned(text)
 }
 
 /// Decodes what follows `\u`: the character and the bytes read.

@@ -1,7 +1,10 @@
 //! All constant paths of one `dynamic` column, found in one pass over each row's text.
 
+use std::borrow::Cow;
+
 use super::scan::{skip_blanks, skip_value, string_end};
-use super::unquote;
+use super::{unescape, unquote};
+use crate::text;
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,6 +23,39 @@ impl std::fmt::Display for Segment {
     }
 }
 
+/// A value that a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Found<'a> {
+    pub(crate) json: &'a str,
+    /// A string without escapes: its text stands between the quotes.
+    plain: bool,
+}
+
+impl<'a> Found<'a> {
+    /// The text of a string; other values as compact JSON. `buffer` is for what does not stand so in the value.
+    #[inline]
+    pub(crate) fn text<'b>(self, buffer: &'b mut String) -> &'b str
+    where
+        'a: 'b,
+    {
+        if self.plain {
+            return &self.json[1..self.json.len() - 1];
+        }
+        if self.json.starts_with('"') {
+            buffer.clear();
+            unescape(&self.json[1..self.json.len() - 1], buffer);
+            return buffer;
+        }
+        match text::dynamic_text(self.json) {
+            Cow::Borrowed(text) => text,
+            Cow::Owned(text) => {
+                *buffer = text;
+                buffer
+            }
+        }
+    }
+}
+
 /// A prefix tree of paths; each path has an output number.
 #[derive(Debug, Default)]
 pub(crate) struct PathTree {
@@ -27,10 +63,12 @@ pub(crate) struct PathTree {
     outputs: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Node {
     outputs: Vec<usize>,
     keys: Vec<(Key, Node)>,
+    /// Which key to try first for a name, by [`slot`]: its number and one, or 0 where no key has the slot.
+    slots: [u16; SLOTS],
     indices: Vec<(i64, Node)>,
 }
 
@@ -54,6 +92,15 @@ impl Key {
     }
 }
 
+const SLOTS: usize = 64;
+
+/// A number from a name's length and first byte, which tell most names of an object apart.
+#[inline]
+fn slot(name: &[u8]) -> usize {
+    let first = name.first().map_or(0, |byte| usize::from(*byte));
+    (first + 11 * name.len()) % SLOTS
+}
+
 /// The first eight bytes, zeros behind a shorter name.
 #[inline]
 fn head(name: &[u8]) -> u64 {
@@ -63,13 +110,25 @@ fn head(name: &[u8]) -> u64 {
     }
 }
 
+impl Default for Node {
+    fn default() -> Self {
+        Self { outputs: Vec::new(), keys: Vec::new(), slots: [0; SLOTS], indices: Vec::new() }
+    }
+}
+
 impl PathTree {
     /// Adds a path and returns its output number: 0, 1, 2…
     pub(crate) fn add(&mut self, path: &[Segment]) -> usize {
         let mut node = &mut self.root;
         for segment in path {
             node = match segment {
-                Segment::Key(key) => child(&mut node.keys, &Key::new(key)),
+                Segment::Key(key) => {
+                    let first = &mut node.slots[slot(key.as_bytes())];
+                    if *first == 0 {
+                        *first = u16::try_from(node.keys.len() + 1).unwrap_or(u16::MAX);
+                    }
+                    child(&mut node.keys, &Key::new(key))
+                }
                 Segment::Index(index) => child(&mut node.indices, index),
             };
         }
@@ -84,7 +143,7 @@ impl PathTree {
 
     /// Fills `found` (one place per output) with the slices of `text` that the paths lead to; `None` where a path
     /// leads nowhere. A key that stands twice counts with its last value.
-    pub(crate) fn find<'a>(&self, text: &'a str, found: &mut [Option<&'a str>]) {
+    pub(crate) fn find<'a>(&self, text: &'a str, found: &mut [Option<Found<'a>>]) {
         found.fill(None);
         if matches!(text, "" | "{}" | "[]" | "null") {
             return;
@@ -107,15 +166,21 @@ fn child<'n, K: PartialEq + Clone>(children: &'n mut Vec<(K, Node)>, key: &K) ->
 
 impl Node {
     /// Reads the value at `start` and returns the position behind it.
-    fn walk<'a>(&self, text: &'a str, start: usize, found: &mut [Option<&'a str>]) -> Option<usize> {
+    fn walk<'a>(&self, text: &'a str, start: usize, found: &mut [Option<Found<'a>>]) -> Option<usize> {
         let bytes = text.as_bytes();
+        let mut plain = false;
         let end = match bytes.get(start)? {
-            b'{' if !self.keys.is_empty() => self.object(text, start, found),
-            b'[' if !self.indices.is_empty() => self.array(text, start, found),
-            _ => skip_value(bytes, start),
-        }?;
+            b'"' => {
+                let (end, escaped) = string_end(bytes, start)?;
+                plain = !escaped;
+                end
+            }
+            b'{' if !self.keys.is_empty() => self.object(text, start, found)?,
+            b'[' if !self.indices.is_empty() => self.array(text, start, found)?,
+            _ => skip_value(bytes, start)?,
+        };
         if !self.outputs.is_empty() {
-            let value = text.get(start..end)?;
+            let value = Found { json: text.get(start..end)?, plain };
             for output in &self.outputs {
                 found[*output] = Some(value);
             }
@@ -123,7 +188,7 @@ impl Node {
         Some(end)
     }
 
-    fn object<'a>(&self, text: &'a str, start: usize, found: &mut [Option<&'a str>]) -> Option<usize> {
+    fn object<'a>(&self, text: &'a str, start: usize, found: &mut [Option<Found<'a>>]) -> Option<usize> {
         let bytes = text.as_bytes();
         let mut position = skip_blanks(bytes, start + 1);
         if bytes.get(position) == Some(&b'}') {
@@ -160,19 +225,37 @@ impl Node {
 
     #[inline]
     fn key(&self, name: &[u8]) -> Option<&Node> {
+        let first = match self.slots[slot(name)] {
+            0 => return None,
+            first => usize::from(first) - 1,
+        };
         let head = head(name);
+        if let Some((key, node)) = self.keys.get(first)
+            && key.is(name, head)
+        {
+            return Some(node);
+        }
         self.keys.iter().find(|(key, _)| key.is(name, head)).map(|(_, node)| node)
     }
 
-    fn array<'a>(&self, text: &'a str, start: usize, found: &mut [Option<&'a str>]) -> Option<usize> {
+    fn array<'a>(&self, text: &'a str, start: usize, found: &mut [Option<Found<'a>>]) -> Option<usize> {
         let bytes = text.as_bytes();
+        // Only indices from the end need to know where the elements start.
+        let from_end = self.indices.iter().any(|(index, _)| *index < 0);
         let mut starts = Vec::new();
         let mut position = skip_blanks(bytes, start + 1);
         if bytes.get(position) != Some(&b']') {
-            loop {
+            for number in 0.. {
                 position = skip_blanks(bytes, position);
-                starts.push(position);
-                position = skip_blanks(bytes, skip_value(bytes, position)?);
+                if from_end {
+                    starts.push(position);
+                }
+                let node = self.indices.iter().find(|(index, _)| *index == number).map(|(_, node)| node);
+                let end = match node.and_then(|node| node.walk(text, position, found)) {
+                    Some(end) => end,
+                    None => skip_value(bytes, position)?,
+                };
+                position = skip_blanks(bytes, end);
                 match bytes.get(position)? {
                     b',' => position += 1,
                     b']' => break,
@@ -180,8 +263,8 @@ impl Node {
                 }
             }
         }
-        for (index, node) in &self.indices {
-            let index = if *index < 0 { *index + starts.len() as i64 } else { *index };
+        for (index, node) in self.indices.iter().filter(|(index, _)| *index < 0) {
+            let index = *index + starts.len() as i64;
             if let Some(start) = usize::try_from(index).ok().and_then(|index| starts.get(index)) {
                 node.walk(text, *start, found);
             }
@@ -196,6 +279,10 @@ mod tests {
 
     fn key(name: &str) -> Segment {
         Segment::Key(name.into())
+    }
+
+    fn json<'a>(found: &[Option<Found<'a>>]) -> Vec<Option<&'a str>> {
+        found.iter().map(|found| found.map(|found| found.json)).collect()
     }
 
     #[test]
@@ -215,8 +302,13 @@ mod tests {
         }
         let mut found = vec![None; tree.outputs()];
         tree.find(r#" {"a": 1, "b":{"c":[1, {"c":2}]}, "l":[{"x":"y"}, null , "z"], "\u00e9\"": true}"#, &mut found);
-        assert_eq!(found, [Some("1"), Some(r#"[1, {"c":2}]"#), None, Some("\"z\""), Some("\"y\""), Some("true"), None]);
+        assert_eq!(
+            json(&found),
+            [Some("1"), Some(r#"[1, {"c":2}]"#), None, Some("\"z\""), Some("\"y\""), Some("true"), None]
+        );
+        let text = |output: usize| found[output].unwrap().text(&mut String::new()).to_owned();
+        assert_eq!([3, 4, 1].map(text), ["z", "y", r#"[1,{"c":2}]"#]);
         tree.find("not json", &mut found);
-        assert_eq!(found, [None; 7]);
+        assert_eq!(json(&found), [None; 7]);
     }
 }

@@ -62,9 +62,6 @@ pub(crate) fn string_end(bytes: &[u8], position: usize) -> Option<(usize, bool)>
 /// memchr.
 #[inline]
 fn quote_or_backslash(bytes: &[u8], mut position: usize) -> Option<usize> {
-    let repeat = |byte: u8| u64::from(byte) * LOW_BITS;
-    // High bit of each byte that is zero (and of bytes above the first one, which do not matter).
-    let zeros = |word: u64| word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS;
     for _ in 0..IN_LINE_WORDS {
         let Some(word) = bytes.get(position..).and_then(|rest| rest.first_chunk::<8>()) else { break };
         let word = u64::from_le_bytes(*word);
@@ -75,6 +72,40 @@ fn quote_or_backslash(bytes: &[u8], mut position: usize) -> Option<usize> {
         position += 8;
     }
     Some(position + memchr::memchr2(b'"', b'\\', bytes.get(position..)?)?)
+}
+
+/// Whether a text needs escapes as a JSON string: control characters, `"` and `\`. Eight bytes at a time; most texts
+/// need none, so all of them are looked at.
+#[inline]
+pub(super) fn needs_escape(bytes: &[u8]) -> bool {
+    let special = |word: [u8; 8]| {
+        let word = u64::from_le_bytes(word);
+        let control = word.wrapping_sub(repeat(0x20)) & !word & HIGH_BITS;
+        control | zeros(word ^ repeat(b'"')) | zeros(word ^ repeat(b'\\'))
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let found = words.iter().fold(0, |found, word| found | special(*word));
+    let last = match bytes.last_chunk::<8>() {
+        _ if rest.is_empty() => 0,
+        Some(last) => special(*last),
+        None => {
+            let mut padded = [b' '; 8];
+            padded[..rest.len()].copy_from_slice(rest);
+            special(padded)
+        }
+    };
+    found | last != 0
+}
+
+#[inline]
+const fn repeat(byte: u8) -> u64 {
+    byte as u64 * LOW_BITS
+}
+
+/// High bit of each byte that is zero (and of bytes above the first one, which do not matter).
+#[inline]
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS
 }
 
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::{CastOptions, FilterBuilder, can_cast_types, cast_with_options, concat, take};
 use weir_contract::schema::ColumnType;
 
 use super::EvalError;
 use super::graph::{Domain, DomainId, Node, NodeId, Op};
-use super::schedule::{PathGroup, Schedule, Step};
+use super::schedule::{PathGroup, Place, Schedule, Step};
 use super::selection::{Selection, SelectionKind};
-use crate::functions::args::Args;
+use crate::functions::args::{Args, holds};
 use crate::functions::pieces::{Pieces, Whole};
-use crate::json::PathTree;
+use crate::json::{Found, PathTree};
 use crate::scalar::{Scalar, Value};
-use crate::text;
 
 #[derive(Debug)]
 enum Slot {
@@ -89,6 +89,12 @@ impl<'a> Frame<'a> {
 
     fn step(&mut self, step: &Step) -> Result<(), EvalError> {
         let node = &self.schedule.graph.nodes[step.node];
+        if let Some(place) = step.place
+            && !self.is_reached(place)
+        {
+            self.slots[step.node] = Slot::Value(Value::Scalar(Scalar::Null(node.ty)));
+            return Ok(());
+        }
         if let Some(group) = &step.paths {
             self.paths(node, group);
             return Ok(());
@@ -171,6 +177,23 @@ impl<'a> Frame<'a> {
         Ok(())
     }
 
+    /// Whether a row comes to an argument of a `case`: none of the conditions before it holds, and its own does.
+    fn is_reached(&self, place: Place) -> bool {
+        let case = &self.schedule.graph.nodes[place.case];
+        let rows = self.rows_of(case);
+        let condition = |argument: usize| holds(self.value(case.args[argument]), rows);
+        let is_value = place.argument % 2 == 1;
+        let before = if is_value { place.argument - 1 } else { place.argument };
+        let mut open = BooleanBuffer::new_set(rows);
+        for argument in (0..before).step_by(2) {
+            open = &open & &!&condition(argument);
+        }
+        if is_value {
+            open = &open & &condition(place.argument - 1);
+        }
+        open.has_true()
+    }
+
     fn rows_of(&self, node: &Node) -> usize {
         node.domain.map_or(1, |domain| self.rows(domain))
     }
@@ -245,9 +268,9 @@ pub(crate) fn path_values(tree: &PathTree, as_text: &[bool], value: &Value, rows
             results
                 .map(|(found, as_text)| {
                     Value::Scalar(match (present(*found), as_text) {
-                        (Some(json), true) => Scalar::String(text::dynamic_text(json).into()),
+                        (Some(value), true) => Scalar::String(value.text(&mut String::new()).into()),
                         (None, true) => Scalar::String("".into()),
-                        (Some(json), false) => Scalar::Dynamic(json.into()),
+                        (Some(value), false) => Scalar::Dynamic(value.json.into()),
                         (None, false) => Scalar::Null(ColumnType::Dynamic),
                     })
                 })
@@ -256,6 +279,7 @@ pub(crate) fn path_values(tree: &PathTree, as_text: &[bool], value: &Value, rows
         Value::Array(array) => {
             let array = array.as_string_view();
             let mut columns: Vec<Pieces> = as_text.iter().map(|_| Pieces::with_capacity(rows)).collect();
+            let mut buffer = String::new();
             for row in 0..array.len() {
                 if array.is_null(row) {
                     columns.iter_mut().for_each(Pieces::append_null);
@@ -265,8 +289,8 @@ pub(crate) fn path_values(tree: &PathTree, as_text: &[bool], value: &Value, rows
                 tree.find(whole.text, &mut found);
                 for ((column, found), as_text) in columns.iter_mut().zip(&found).zip(as_text) {
                     match present(*found) {
-                        Some(json) if *as_text => column.append(&whole, &text::dynamic_text(json)),
-                        Some(json) => column.append(&whole, json),
+                        Some(value) if *as_text => column.append(&whole, value.text(&mut buffer)),
+                        Some(value) => column.append(&whole, value.json),
                         None => column.append_null(),
                     }
                 }
@@ -277,6 +301,6 @@ pub(crate) fn path_values(tree: &PathTree, as_text: &[bool], value: &Value, rows
 }
 
 /// A found value; JSON's null is nothing.
-fn present(found: Option<&str>) -> Option<&str> {
-    found.filter(|json| *json != "null")
+fn present(found: Option<Found<'_>>) -> Option<Found<'_>> {
+    found.filter(|value| value.json != "null")
 }

@@ -15,7 +15,7 @@ pub(crate) use super::selection::{DomainId, NodeId};
 use super::unnest::UnnestSpec;
 use crate::functions::args::Args;
 use crate::functions::prepared::{Prepared, SharedPrepared};
-use crate::functions::{Function, Returns, builtin};
+use crate::functions::{Function, MERGED_PACK, Returns, builtin, merged_pack};
 use crate::json::Segment;
 use crate::scalar::{Scalar, Value};
 
@@ -256,9 +256,24 @@ impl Graph {
         }
         let args = args.clone();
         let domain = args.iter().find_map(|arg| self.nodes[*arg].domain);
-        let node = self.push(Op::Call(function, Arc::new(prepared)), args, ty, domain);
+        let node = match self.merged_pack(function, &args) {
+            Some((op, args)) => self.push(op, args, ty, domain),
+            None => self.push(Op::Call(function, Arc::new(prepared)), args, ty, domain),
+        };
         self.interned.insert(key, node);
         Ok(node)
+    }
+
+    /// `bag_merge` of a bag that is packed there, as one call.
+    fn merged_pack(&self, function: &Function, args: &[NodeId]) -> Option<(Op, Vec<NodeId>)> {
+        let (first, rest) = args.split_first()?;
+        let Op::Call(pack, names) = &self.nodes[*first].op else { return None };
+        if function.name != "bag_merge" {
+            return None;
+        }
+        let prepared = merged_pack(pack, names)?;
+        let args = self.nodes[*first].args.iter().chain(rest).copied().collect();
+        Some((Op::Call(builtin(MERGED_PACK), Arc::new(prepared)), args))
     }
 
     /// The node of another graph that works on one row, over the arguments that stand for its own here.

@@ -90,6 +90,15 @@ impl Random {
                     self.argument()
                 );
             }
+            "bag_merge of a pack" => {
+                let pack = ["bag_pack", "pack_nonempty"][self.below(2)];
+                return format!(
+                    "bag_merge({pack}('a', {}, 'name', {}), d, {})",
+                    self.argument(),
+                    self.argument(),
+                    self.argument()
+                );
+            }
             "pi" => return format!("pi() + {}", self.argument()),
             // The first of several arguments must be one of a few words.
             "datetime_part" => return format!("{name}({}, {})", self.pick(PARTS), self.argument()),
