@@ -72,23 +72,44 @@ struct Node {
     indices: Vec<(i64, Node)>,
 }
 
-/// A member name; its length and first bytes tell most names apart.
+/// A member name. Its length and its ends are all of a name of up to sixteen bytes.
 #[derive(Debug, Clone, PartialEq)]
 struct Key {
     name: String,
-    head: u64,
+    ends: Ends,
+}
+
+/// The first and the last eight bytes of a name; of a shorter one, all that it has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Ends {
+    first: u64,
+    last: u64,
+}
+
+impl Ends {
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            return Self { first: u64::from_le_bytes(*first), last: u64::from_le_bytes(*last) };
+        }
+        let first = match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+            (Some(first), Some(last)) => {
+                u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+            }
+            _ => name.iter().fold(0, |bytes, byte| bytes << 8 | u64::from(*byte)),
+        };
+        Self { first, last: 0 }
+    }
 }
 
 impl Key {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), head: head(name.as_bytes()) }
+        Self { name: name.to_owned(), ends: Ends::of(name.as_bytes()) }
     }
 
     #[inline]
-    fn is(&self, name: &[u8], head: u64) -> bool {
-        self.head == head
-            && self.name.len() == name.len()
-            && (name.len() <= 8 || self.name.as_bytes()[8..] == name[8..])
+    fn is(&self, name: &[u8], ends: Ends) -> bool {
+        self.ends == ends && self.name.len() == name.len() && (name.len() <= 16 || self.name.as_bytes() == name)
     }
 }
 
@@ -99,15 +120,6 @@ const SLOTS: usize = 64;
 fn slot(name: &[u8]) -> usize {
     let first = name.first().map_or(0, |byte| usize::from(*byte));
     (first + 11 * name.len()) % SLOTS
-}
-
-/// The first eight bytes, zeros behind a shorter name.
-#[inline]
-fn head(name: &[u8]) -> u64 {
-    match name.first_chunk::<8>() {
-        Some(first) => u64::from_le_bytes(*first),
-        None => name.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte)),
-    }
 }
 
 impl Default for Node {
@@ -229,13 +241,13 @@ impl Node {
             0 => return None,
             first => usize::from(first) - 1,
         };
-        let head = head(name);
+        let ends = Ends::of(name);
         if let Some((key, node)) = self.keys.get(first)
-            && key.is(name, head)
+            && key.is(name, ends)
         {
             return Some(node);
         }
-        self.keys.iter().find(|(key, _)| key.is(name, head)).map(|(_, node)| node)
+        self.keys.iter().find(|(key, _)| key.is(name, ends)).map(|(_, node)| node)
     }
 
     fn array<'a>(&self, text: &'a str, start: usize, found: &mut [Option<Found<'a>>]) -> Option<usize> {
