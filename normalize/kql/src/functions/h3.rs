@@ -27,21 +27,21 @@ const DYNAMIC: Returns = Returns::Ty(Dynamic);
 pub(super) const FUNCTIONS: &[Function] = &[
     function("geo_point_to_h3cell", &[Want::Real, Want::Real, Want::Long], Returns::Ty(Str), |args| cell(args, 6, h3_token),
         "`geo_point_to_h3cell(longitude, latitude[, resolution])`: the cell's token; resolution 0 to 15, 6 without it").requires(2),
-    function("geo_h3cell_to_central_point", &[Want::Text], DYNAMIC, |args| of_cell(args, |cell, out| {
+    function("geo_h3cell_to_central_point", &[Want::Str], DYNAMIC, |args| of_cell(args, |cell, out| {
         write_point(place(LatLng::from(cell))?, out);
         Some(())
     }), "`geo_h3cell_to_central_point(cell)`: a GeoJSON point"),
-    function("geo_h3cell_to_polygon", &[Want::Text], DYNAMIC, |args| of_cell(args, |cell, out| {
+    function("geo_h3cell_to_polygon", &[Want::Str], DYNAMIC, |args| of_cell(args, |cell, out| {
         let mut ring = cell.boundary().iter().map(|corner| place(*corner)).collect::<Option<Vec<_>>>()?;
         ring.push(ring[0]);
         write_polygon(&ring, out);
         Some(())
     }), "`geo_h3cell_to_polygon(cell)`: a GeoJSON polygon"),
-    function("geo_h3cell_level", &[Want::Text], Returns::Ty(Int), |args| {
+    function("geo_h3cell_level", &[Want::Str], Returns::Ty(Int), |args| {
         let cells = args.text(0);
         args.ints(|row| Some(i32::from(u8::from(h3_cell(cells.get(row))?.resolution()))))
     }, "`geo_h3cell_level(cell)`: its resolution"),
-    function("geo_h3cell_parent", &[Want::Text, Want::Long], Returns::Ty(Str), |args| {
+    function("geo_h3cell_parent", &[Want::Str, Want::Long], Returns::Ty(Str), |args| {
         let (cells, given) = (args.text(0), given_resolution(args));
         args.texts(|row, out| {
             let parent = h3_cell(cells.get(row)).and_then(|cell| match given {
@@ -51,7 +51,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             out.extend(parent.map(|parent| parent.to_string()));
         })
     }, "`geo_h3cell_parent(cell[, resolution])`: the cell around it, one level up without a resolution").requires(1),
-    function("geo_h3cell_children", &[Want::Text, Want::Long], DYNAMIC, |args| {
+    function("geo_h3cell_children", &[Want::Str, Want::Long], DYNAMIC, |args| {
         let (cells, given) = (args.text(0), given_resolution(args));
         args.opt_texts(|row, out| {
             let children = h3_cell(cells.get(row)).and_then(|cell| {
@@ -65,11 +65,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
             children.map(|children| write_cells(children, out)).is_some()
         })
     }, "`geo_h3cell_children(cell[, resolution])`: the cells inside it, one level down without a resolution, at most five").requires(1),
-    function("geo_h3cell_neighbors", &[Want::Text], DYNAMIC, |args| of_cell(args, |cell, out| {
+    function("geo_h3cell_neighbors", &[Want::Str], DYNAMIC, |args| of_cell(args, |cell, out| {
         write_cells(cell.grid_disk::<Vec<_>>(1).into_iter().filter(|neighbor| *neighbor != cell), out);
         Some(())
     }), "`geo_h3cell_neighbors(cell)`: the cells that touch it"),
-    function("geo_h3cell_rings", &[Want::Text, Want::Long], DYNAMIC, |args| {
+    function("geo_h3cell_rings", &[Want::Str, Want::Long], DYNAMIC, |args| {
         let distance = args.long(1);
         let cells = args.text(0);
         args.opt_texts(|row, out| {

@@ -150,7 +150,13 @@ fn every_function_has_the_same_values_in_both_back_ends() {
     println!("{} functions, {} calls", calls.len(), all.len());
     // Values, and conditions: those take another way to the engine.
     let mut queries: Vec<(String, Program)> = Vec::new();
-    for part in all.chunks(12) {
+    // Some calls give several columns, whose names would meet in one query.
+    let is_alone = |call: &str| {
+        compile(&format!("T | project x = {call}"), &schema, Mode::Strict)
+            .is_ok_and(|program| program.output().columns.len() > 1)
+    };
+    let (alone, together): (Vec<&String>, Vec<&String>) = all.iter().partition(|call| is_alone(call));
+    for part in together.chunks(12).chain(alone.chunks(1)) {
         let columns: Vec<String> = part.iter().enumerate().map(|(n, call)| format!("x{n} = {call}")).collect();
         let query = format!("T | project {}", columns.join(", "));
         queries.push((query.clone(), compile(&query, &schema, Mode::Strict).expect("each call compiles")));
