@@ -182,11 +182,12 @@ fn explain(
     let decoded = records::decode("explain", text, args.table.as_deref(), raw_tables, &budget);
     let mut records = Vec::new();
     let mut count = 0;
-    for batch in &decoded.batches {
+    let read = library.with_lookups(&decoded.batches);
+    for (batch, read) in decoded.batches.iter().zip(&read) {
         for row in 0..batch.rows.num_rows() {
             count += 1;
             if records.len() < args.limit {
-                records.push(record(batch, row, library)?);
+                records.push(record(batch, read, row, library)?);
             }
         }
     }
@@ -206,13 +207,13 @@ fn explain(
     Ok(Explanation { not_shown: count - records.len(), records })
 }
 
-/// Explains one row of a decoded batch.
-fn record(batch: &Batch, row: usize, library: &Library) -> anyhow::Result<Record> {
-    let rows = batch.rows.slice(row, 1);
-    let raw = object(&rows, 0)?;
+/// Explains one row of a decoded batch. `read` has the batch's rows as the mappings read them.
+fn record(batch: &Batch, read: &RecordBatch, row: usize, library: &Library) -> anyhow::Result<Record> {
+    let raw = object(&batch.rows.slice(row, 1), 0)?;
+    let read = read.slice(row, 1);
     let mappings = if batch.kind == RowKind::Raw { library.of_table(&batch.table) } else { &[] };
     let mappings =
-        mappings.iter().map(|mapping| mapped(mapping, &rows, &raw)).collect::<anyhow::Result<Vec<Mapped>>>()?;
+        mappings.iter().map(|mapping| mapped(mapping, &read, &raw)).collect::<anyhow::Result<Vec<Mapped>>>()?;
     let is_mapped = mappings.iter().any(|mapping| !mapping.rows.is_empty());
     Ok(Record {
         table: Some(batch.table.to_string()),
@@ -223,9 +224,10 @@ fn record(batch: &Batch, row: usize, library: &Library) -> anyhow::Result<Record
     })
 }
 
-fn mapped(mapping: &CompiledMapping, rows: &RecordBatch, raw: &Map<String, Value>) -> anyhow::Result<Mapped> {
+/// What a mapping makes of one row: `raw` as it came, `read` with what is looked up for it.
+fn mapped(mapping: &CompiledMapping, read: &RecordBatch, raw: &Map<String, Value>) -> anyhow::Result<Mapped> {
     let claims = match &mapping.filter {
-        Some(filter) => filter.mask(rows)?.value(0),
+        Some(filter) => filter.mask(read)?.value(0),
         None => true,
     };
     let mut result = Mapped {
@@ -240,12 +242,13 @@ fn mapped(mapping: &CompiledMapping, rows: &RecordBatch, raw: &Map<String, Value
     if !claims {
         return Ok(result);
     }
-    let made = mapping.program.run(rows)?;
+    let made = mapping.program.run(read)?;
+    let sources = object(read, 0)?;
     let mut sizes = billing::row_sizes(&made, SizeModel::Text);
     billing::add_arrival_time(&made, SizeModel::Text, &mut sizes);
     for (number, size) in sizes.into_iter().enumerate() {
         let values = object(&made, number)?;
-        result.rows.push(output_row(mapping, &values, raw, size));
+        result.rows.push(output_row(mapping, &values, &sources, size));
     }
     let is_read = |column: &str| mapping.program.inputs().iter().any(|input| **input == *column);
     for (column, value) in raw.iter().filter(|(column, _)| !is_read(column)) {

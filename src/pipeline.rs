@@ -29,7 +29,7 @@ use weir_contract::dead_letter::{self, DEAD_LETTERS};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
 use weir_ingest::decode::Decoder;
 use weir_ingest::source::{Source, SourceError};
-use weir_normalize::normalizer::Normalizer;
+use weir_normalize::normalizer::{Normalized, Normalizer};
 use weir_sink::billing;
 use weir_sink::sink::{Sink, SinkSummary};
 
@@ -294,9 +294,13 @@ impl Stages {
                 ack: decoded.ack.split(),
             });
         }
-        for batch in decoded.batches {
-            totals.count_decoded(&batch);
-            self.normalize_into(batch, &mut batches, &mut totals);
+        let mut tables = Vec::with_capacity(decoded.batches.len());
+        for batch in &decoded.batches {
+            totals.count_decoded(batch);
+            tables.push(Arc::clone(&batch.table));
+        }
+        for (table, normalized) in tables.iter().zip(self.normalizer.normalize_all(decoded.batches)) {
+            self.take_over(table, normalized, &mut batches, &mut totals);
         }
         decoded.ack.done();
         Worked { batches, totals }
@@ -307,7 +311,8 @@ impl Stages {
         let mut totals = Totals::default();
         let mut made = Vec::new();
         totals.count_decoded(&batch);
-        self.normalize_into(batch, &mut made, &mut totals);
+        let table = Arc::clone(&batch.table);
+        self.take_over(&table, self.normalizer.normalize(batch), &mut made, &mut totals);
         let mut batches = Vec::with_capacity(made.len());
         for batch in made {
             if batch.kind == RowKind::Normalized {
@@ -319,10 +324,9 @@ impl Stages {
         Worked { batches, totals }
     }
 
-    fn normalize_into(&self, batch: Batch, batches: &mut Vec<Batch>, totals: &mut Totals) {
-        let table = Arc::clone(&batch.table);
-        let normalized = self.normalizer.normalize(batch);
-        totals.count_normalized(&table, &normalized);
+    /// Counts what became of a batch of the raw table `table`, and adds it to `batches`.
+    fn take_over(&self, table: &str, normalized: Normalized, batches: &mut Vec<Batch>, totals: &mut Totals) {
+        totals.count_normalized(table, &normalized);
         for batch in &normalized.batches {
             if batch.kind == RowKind::Normalized {
                 let billed = billing::billed_bytes(&batch.rows);

@@ -146,7 +146,8 @@ impl Runnable {
 
     /// The rows that it makes of each record of its raw table, in the order of the records, as expected files have them.
     ///
-    /// Each record runs alone, so that its rows are known as its own; a mapping looks at no other record.
+    /// Each record runs alone, so that its rows are known as its own. What the mapping looks up is found before, in all
+    /// records together, as if they had come in one batch; those of the other table make no rows here.
     ///
     /// # Errors
     ///
@@ -159,23 +160,25 @@ impl Runnable {
         }
         decoded.ack.done();
         let compiled = self.mapping();
+        let looked_up = compiled.mapping.batch_lookup.as_ref().map(|lookup| &*lookup.table.name);
+        let read = self.library.with_lookups(&decoded.batches);
         let mut made = Vec::new();
-        for batch in decoded.batches {
+        for (batch, read) in decoded.batches.into_iter().zip(read) {
             batch.ack.done();
             if batch.table != self.table {
                 anyhow::ensure!(
-                    others == OtherTables::Skip,
+                    others == OtherTables::Skip || looked_up == Some(&*batch.table),
                     "a sample is a record of `{}`, which this mapping does not read",
                     batch.table
                 );
                 continue;
             }
-            let claims = self.library.claims(&batch.table, &batch.rows).into_iter().next();
+            let claims = self.library.claims(&batch.table, &read).into_iter().next();
             let claims = claims.expect("one mapping was compiled")?;
-            for row in 0..batch.rows.num_rows() {
+            for row in 0..read.num_rows() {
                 let number = made.len() + 1;
                 let rows = if claims.is_valid(row) && claims.value(row) {
-                    let rows = compiled.program.run(&batch.rows.slice(row, 1));
+                    let rows = compiled.program.run(&read.slice(row, 1));
                     let rows = rows.with_context(|| format!("the mapping fails at record {number}"))?;
                     samples::expected_rows(&compiled.mapping.target_table, &rows)
                 } else {

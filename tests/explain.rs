@@ -23,6 +23,26 @@ fn column<'a>(row: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
+fn what_is_looked_up_in_another_record_of_the_file_is_a_source() {
+    let dir = Workplace::new();
+    let record = |table: &str, columns: &str| {
+        format!(
+            "{{\"category\":\"AdvancedHunting-{table}\",\"properties\":{{\"Timestamp\":\"2026-03-01T10:00:00Z\",\
+             \"AlertId\":\"a1\",{columns}}}}}\n"
+        )
+    };
+    let records = record("AlertInfo", "\"Title\":\"Found\"") + &record("AlertEvidence", "\"EntityType\":\"Ip\"");
+    let explained = explained(&dir, &records, &[]);
+    let records = explained["records"].as_array().unwrap();
+    let evidence = records.iter().find(|record| record["table"] == "AlertEvidence").unwrap();
+    assert!(evidence["raw"].get("InfoTitle").is_none(), "{}", evidence["raw"]);
+    let name = column(&evidence["mappings"][0]["rows"][0], "AlertName");
+    assert_eq!(name["value"], "Found");
+    let sources = name["sources"].as_array().unwrap();
+    assert!(sources.contains(&json!({"name": "InfoTitle", "value": "Found"})), "{name}");
+}
+
+#[test]
 fn each_column_has_its_line_its_sources_and_both_values() {
     let dir = Workplace::new();
     let explained = explained(&dir, LOGON, &[]);

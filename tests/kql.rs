@@ -123,6 +123,22 @@ fn a_mapping_may_describe_its_raw_table_itself() {
 }
 
 #[test]
+fn a_mapping_reads_what_it_looks_up_and_a_faulty_lookup_is_told_at_its_line() {
+    let place = Workplace::new();
+    let own = "SourceRawTable: AlertEvidence\nTargetASIMTable: Own_CL\nParserQuery: AlertEvidence | project \
+               TimeGenerated, InfoTitle\nBatchLookup:\n  Table: AlertInfo\n  On: AlertId\n  Columns:\n    InfoTitle: \
+               Title\n";
+    place.write("m.yaml", own);
+    let (status, out, errors) = kql(&place, &["check", "m.yaml"]);
+    assert_eq!((status, &*errors), (0, ""), "{out}");
+    place.write("m.yaml", own.replace("InfoTitle: Title", "InfoTitle: Titel"));
+    let (status, _, errors) = kql(&place, &["check", "m.yaml"]);
+    assert_eq!(status, 1);
+    let fault = "`AlertInfo` has no column `Titel`; did you mean `Title`?";
+    assert!(errors.contains(fault) && errors.contains("m.yaml:8:1"), "{errors}");
+}
+
+#[test]
 fn a_table_that_nobody_described_is_asked_for_with_the_option() {
     let place = Workplace::new();
     for query in ["source | where x == 1", "Own_CL | where x == 1"] {

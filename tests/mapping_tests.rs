@@ -149,6 +149,33 @@ fn a_raw_table_that_only_the_mapping_describes_is_decoded_by_its_columns() {
 }
 
 #[test]
+fn samples_may_hold_records_of_the_table_that_a_mapping_looks_up_and_of_no_other() {
+    let place = Workplace::new();
+    place.write(
+        "m.yaml",
+        "SourceRawTable: AlertEvidence\nTargetASIMTable: Own_CL\nBatchLookup:\n  Table: AlertInfo\n  On: AlertId\n  \
+         Columns: {InfoTitle: Title}\nParserQuery: |\n  AlertEvidence | project TimeGenerated, EntityType, InfoTitle\n",
+    );
+    let record = |table: &str, column: &str, value: &str| {
+        format!(
+            "{{\"category\":\"AdvancedHunting-{table}\",\"properties\":{{\"Timestamp\":\"2026-11-20T09:14:29Z\",\
+             \"AlertId\":\"a1\",\"{column}\":\"{value}\"}}}}\n"
+        )
+    };
+    let samples = record("AlertEvidence", "EntityType", "Ip") + &record("AlertInfo", "Title", "Found");
+    place.write("samples/m.json", &samples);
+    let (status, out, errors) = test(&place, &["m.yaml", "--update"]);
+    assert_eq!(status, 0, "{out}{errors}");
+    let expected = read_to_string(place.path("expected/m.json")).unwrap();
+    assert_eq!(expected.lines().count(), 1, "{expected}");
+    assert!(expected.contains("\"EntityType\":\"Ip\",\"InfoTitle\":\"Found\""), "{expected}");
+    place.write("samples/m.json", samples + &record("DeviceEvents", "ActionType", "Other"));
+    let (status, out, _) = test(&place, &["m.yaml"]);
+    assert_eq!(status, 1);
+    assert!(out.contains("a sample is a record of `DeviceEvents`, which this mapping does not read"), "{out}");
+}
+
+#[test]
 fn the_binary_proves_its_own_mappings() {
     let place = Workplace::new();
     let (status, out, errors) = test(&place, &[]);

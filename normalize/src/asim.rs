@@ -91,6 +91,12 @@ pub fn table_of_schema(schema: &str) -> Option<&'static str> {
     fitting.next()
 }
 
+/// The column of a table that `name` may be a misspelling of.
+pub(crate) fn nearest<'t>(table: &'t TableSchema, name: &str) -> Option<&'t str> {
+    let distances = table.columns.iter().map(|known| (strsim::damerau_levenshtein(&known.name, name), &*known.name));
+    distances.min().filter(|(distance, _)| *distance <= 3).map(|(_, name)| name)
+}
+
 /// The mandatory fields of a table's schema, also those that the table does not store.
 pub fn mandatory_fields(table: &str) -> impl Iterator<Item = &'static str> {
     fields_of_class(table, "Mandatory")

@@ -7,6 +7,7 @@
 //! schemas, [`coverage`] tells what a folder of mappings covers of them; [`unifying`] has the functions that queries over those tables call.
 
 pub mod asim;
+mod batch_lookup;
 pub mod check;
 pub mod content;
 pub mod coverage;

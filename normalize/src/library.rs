@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
+use weir_contract::batch::{Batch, RowKind};
 use weir_contract::schema::{Column, ColumnType, TableSchema};
 use weir_kql::{Catalog, Diagnostic, Dispatch, EvalError, Filter, Mode, Program};
 
 use crate::asim;
+use crate::batch_lookup::Lookup;
 use crate::mapping::{Mapping, MappingError, Query};
 
 include!(concat!(env!("OUT_DIR"), "/families.rs"));
@@ -41,6 +43,8 @@ struct TableMappings {
     mappings: Vec<CompiledMapping>,
     /// Their filters, without those that claim all.
     dispatch: Dispatch,
+    /// What they look up in other tables, together.
+    lookups: Vec<Lookup>,
 }
 
 /// What is wrong with the mappings: every fault at once, each with file, line and what to do.
@@ -135,6 +139,7 @@ impl Library {
         let declared = declared_tables(by_name.values(), &raw_table, &mut faults);
         let schema_of = |table: &str| raw_table(table).or_else(|| declared.get(table).cloned());
         let mut by_table: BTreeMap<Arc<str>, Vec<CompiledMapping>> = BTreeMap::new();
+        let mut lookups: BTreeMap<Arc<str>, Vec<Lookup>> = BTreeMap::new();
         let mut warnings = Vec::new();
         for mapping in by_name.into_values() {
             let Some(schema) = schema_of(&mapping.source_table) else {
@@ -145,6 +150,22 @@ impl Library {
                 ));
                 continue;
             };
+            let (schema, lookup) = match with_lookup(&mapping, schema, schema_of) {
+                Ok(read) => read,
+                Err(more) => {
+                    faults.extend(more.iter().map(ToString::to_string));
+                    continue;
+                }
+            };
+            if let Some(lookup) = lookup {
+                let clashes = lookup.add_to(lookups.entry(Arc::clone(&mapping.source_table)).or_default());
+                faults.extend(clashes.iter().map(|name| {
+                    format!(
+                        "{}: another mapping of `{}` looks up something else as `{name}`; give it another name here",
+                        mapping.file, mapping.source_table
+                    )
+                }));
+            }
             match compile_one(mapping, &schema, mode, catalog, schema_of) {
                 Ok((compiled, more)) => {
                     warnings.extend(more);
@@ -158,7 +179,8 @@ impl Library {
         }
         let by_table = by_table.into_iter().map(|(table, mappings)| {
             let filters = mappings.iter().filter_map(|mapping| mapping.filter.clone()).collect();
-            (table, TableMappings { dispatch: Dispatch::new(filters), mappings })
+            let lookups = lookups.remove(&table).unwrap_or_default();
+            (table, TableMappings { dispatch: Dispatch::new(filters), mappings, lookups })
         });
         Ok(Self { by_table: by_table.collect(), declared: declared.into_values().collect(), warnings })
     }
@@ -166,6 +188,39 @@ impl Library {
     /// The mappings of a raw table, in order of their names.
     pub fn of_table(&self, table: &str) -> &[CompiledMapping] {
         self.by_table.get(table).map_or(&[], |table| table.mappings.as_slice())
+    }
+
+    /// The rows of `batches`, all those that one raw batch was decoded into, as the mappings read them: with the
+    /// columns that they look up in each other ([`Mapping::batch_lookup`]), each row in its place.
+    ///
+    /// A column whose table has no rows here is left out; to a mapping it is null.
+    pub fn with_lookups(&self, batches: &[Batch]) -> Vec<RecordBatch> {
+        let raw_rows = |table: &str| -> Vec<&RecordBatch> {
+            let of_table = |batch: &&Batch| batch.kind == RowKind::Raw && *batch.table == *table;
+            batches.iter().filter(of_table).map(|batch| &batch.rows).collect()
+        };
+        let read = batches.iter().map(|batch| {
+            let mut rows = batch.rows.clone();
+            let is_raw = batch.kind == RowKind::Raw;
+            let table = self.by_table.get(&batch.table).filter(|_| is_raw);
+            for lookup in table.iter().flat_map(|table| &table.lookups) {
+                let others = raw_rows(&lookup.table);
+                if others.is_empty() {
+                    continue;
+                }
+                match lookup.fill(&rows, &others) {
+                    Ok(filled) => rows = filled,
+                    Err(error) => tracing::error!(
+                        table = &*batch.table,
+                        looked_up = &*lookup.table,
+                        error = %error,
+                        "rows cannot be looked up; the mappings run without them"
+                    ),
+                }
+            }
+            rows
+        });
+        read.collect()
     }
 
     /// Which rows of `rows`, a batch of the raw table `table`, each of the table's mappings claims, in the order of
@@ -200,6 +255,32 @@ impl Library {
 /// The raw table that a mapping's file describes under `SourceColumns`, if it does.
 pub fn declared_table(mapping: &Mapping) -> Option<TableSchema> {
     declared_tables(std::iter::once(mapping), |_| None, &mut Vec::new()).into_values().next()
+}
+
+/// The columns that a mapping's queries may read: those of `table`, its raw table, and those that it looks up in
+/// another one.
+///
+/// # Errors
+///
+/// What is wrong with its `BatchLookup`: a table or a column that is not there, a key that does not fit, a name that is
+/// taken.
+pub fn readable(
+    mapping: &Mapping,
+    table: TableSchema,
+    schema_of: impl Fn(&str) -> Option<TableSchema>,
+) -> Result<TableSchema, Vec<MappingError>> {
+    with_lookup(mapping, table, schema_of).map(|(readable, _)| readable)
+}
+
+fn with_lookup(
+    mapping: &Mapping,
+    mut table: TableSchema,
+    schema_of: impl Fn(&str) -> Option<TableSchema>,
+) -> Result<(TableSchema, Option<Lookup>), Vec<MappingError>> {
+    let Some(written) = &mapping.batch_lookup else { return Ok((table, None)) };
+    let lookup = Lookup::resolve(written, &mapping.file, &table, schema_of(&written.table.name).as_ref())?;
+    table.columns.extend(lookup.columns().cloned());
+    Ok((table, Some(lookup)))
 }
 
 /// The raw tables that `raw_table` does not know and the mappings' files describe; the columns of several files together.
@@ -308,14 +389,8 @@ pub fn misfits(target: &str, program: &Program) -> Vec<Diagnostic> {
         }
         match table.schema.column(&column.name) {
             None => {
-                let near = table
-                    .schema
-                    .columns
-                    .iter()
-                    .map(|known| (strsim::damerau_levenshtein(&known.name, &column.name), &known.name))
-                    .min()
-                    .filter(|(distance, _)| *distance <= 3)
-                    .map(|(_, name)| format!("did you mean `{name}`?"))
+                let near = asim::nearest(&table.schema, &column.name)
+                    .map(|name| format!("did you mean `{name}`?"))
                     .unwrap_or_else(|| "put it into `AdditionalFields`".to_owned());
                 faults.push(fault(format!("`{target}` has no column `{}`", column.name)).with_help(near));
             }

@@ -4,9 +4,10 @@
 //! thing. Read here: `SourceRawTable`, `TargetASIMTable`, `ParserFilterQuery` (optional; if absent, the rows that
 //! `ParserQuery` makes rows of),
 //! `ParserQuery`, and `InputStream` (the raw table's stream name; gives the raw table where `SourceRawTable` is
-//! absent). Two keys are Weir's own: `SourceColumns` (the columns of a raw table that Weir does not know) and
-//! `UnknownColumns` (what a column means that the raw table lacks, where this file differs from the config). Other keys
-//! describe the file to people and other tools, and are left alone.
+//! absent). Three keys are Weir's own: `SourceColumns` (the columns of a raw table that Weir does not know),
+//! `BatchLookup` (columns that are filled from another raw table's rows of the same batch) and `UnknownColumns` (what a
+//! column means that the raw table lacks, where this file differs from the config). Other keys describe the file to
+//! people and other tools, and are left alone.
 
 use std::sync::Arc;
 
@@ -35,8 +36,31 @@ pub struct Mapping {
     pub parser: Query,
     /// The raw table's columns, where Weir does not know the table.
     pub source_columns: Vec<Column>,
+    /// The columns that rows of another raw table fill.
+    pub batch_lookup: Option<BatchLookup>,
     /// What a column means that the raw table lacks; `None`: what the config says.
     pub mode: Option<Mode>,
+}
+
+/// Columns that are filled from the rows of another raw table that came in the same batch and have the same key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchLookup {
+    /// The raw table whose rows are looked up.
+    pub table: Written,
+    /// The column, of both tables, by which rows meet.
+    pub key: Written,
+    /// The columns that the mapping's raw table gets, in the order of the file: what the mapping calls each, and the
+    /// column of the other table that fills it.
+    pub columns: Vec<(Arc<str>, Written)>,
+}
+
+/// A name and its place in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The name.
+    pub name: Arc<str>,
+    /// The line, from 1.
+    pub line: usize,
 }
 
 /// A file that is no mapping.
@@ -102,6 +126,7 @@ impl Mapping {
             filter: text_of("ParserFilterQuery")?.and_then(|_| query("ParserFilterQuery")),
             parser: query("ParserQuery").expect("the key has a text"),
             source_columns: source_columns(&document, keys, fail)?,
+            batch_lookup: batch_lookup(&document, keys, fail)?,
             mode,
         })
     }
@@ -127,6 +152,43 @@ fn source_columns(
         found.push(Column::new(name, ty));
     }
     Ok(found)
+}
+
+/// The lookup of `BatchLookup`.
+fn batch_lookup(
+    document: &Document,
+    keys: &Map<String, Value>,
+    fail: impl Fn(usize, String) -> MappingError,
+) -> Result<Option<BatchLookup>, MappingError> {
+    const EXPECTED: &str = "`BatchLookup` must hold `Table` (a raw table), `On` (a column of both tables) and \
+                            `Columns` (new columns with those of the table that fill them, as in `InfoTitle: Title`)";
+    let wrong = |pointer: &str| fail(document.line(pointer), EXPECTED.to_owned());
+    let lookup = match keys.get("BatchLookup") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(lookup)) => lookup,
+        Some(_) => return Err(wrong("/BatchLookup")),
+    };
+    if let Some(key) = lookup.keys().find(|key| !["Table", "On", "Columns"].contains(&key.as_str())) {
+        let line = document.line(&pointer_to("/BatchLookup", key));
+        return Err(fail(line, format!("`BatchLookup` has a key `{key}`; {EXPECTED}")));
+    }
+    let written = |value: Option<&Value>, pointer: &str| match value {
+        Some(Value::String(name)) if !name.trim().is_empty() => {
+            Ok(Written { name: name.trim().into(), line: document.line(pointer) })
+        }
+        _ => Err(wrong(pointer)),
+    };
+    let table = written(lookup.get("Table"), "/BatchLookup/Table")?;
+    let key = written(lookup.get("On"), "/BatchLookup/On")?;
+    let columns = match lookup.get("Columns") {
+        Some(Value::Object(columns)) if !columns.is_empty() => columns.iter(),
+        _ => return Err(wrong("/BatchLookup/Columns")),
+    };
+    let columns = columns.map(|(name, source)| {
+        let source = written(Some(source), &pointer_to("/BatchLookup/Columns", name))?;
+        Ok((name.as_str().into(), source))
+    });
+    Ok(Some(BatchLookup { table, key, columns: columns.collect::<Result<_, _>>()? }))
 }
 
 #[cfg(test)]
@@ -157,6 +219,26 @@ mod tests {
         let wrong = format!("{FILE}UnknownColumns: skip\n");
         let error = Mapping::parse("x", "x.yaml", &wrong).expect_err("no such choice").to_string();
         assert_eq!(error, "x.yaml:8: `UnknownColumns` is `skip`; expected `error` or `empty`");
+    }
+
+    #[test]
+    fn a_lookup_is_read_with_the_lines_of_its_names_and_a_faulty_one_told() {
+        let lookup = |lines: &str| Mapping::parse("x", "x.yaml", &format!("{FILE}BatchLookup:\n{lines}"));
+        let read = lookup("  Table: Info\n  On: Id\n  Columns:\n    InfoTitle: Title\n    A: B\n").expect("valid");
+        let at = |name: &str, line| Written { name: name.into(), line };
+        let columns = vec![("InfoTitle".into(), at("Title", 12)), ("A".into(), at("B", 13))];
+        let expected = BatchLookup { table: at("Info", 9), key: at("Id", 10), columns };
+        assert_eq!(read.batch_lookup, Some(expected));
+        for (lines, line, says) in [
+            ("  Table: Info\n  Key: Id\n", 10, "`BatchLookup` has a key `Key`; `BatchLookup` must hold `Table`"),
+            ("  Table: Info\n  Columns: {A: B}\n", 8, "`BatchLookup` must hold `Table` (a raw table), `On`"),
+            ("  Table: Info\n  On: Id\n  Columns: {}\n", 11, "`BatchLookup` must hold"),
+            ("  Table: Info\n  On: Id\n  Columns:\n    A: 1\n", 12, "`BatchLookup` must hold"),
+            ("  - Info\n", 8, "`BatchLookup` must hold"),
+        ] {
+            let error = lookup(lines).expect_err("faulty").to_string();
+            assert!(error.starts_with(&format!("x.yaml:{line}: {says}")), "{error}");
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Per raw table, the filters of all mappings are evaluated together, once; each mapping then runs on the rows that it
 //! claims. Several mappings may claim a row. Rows that none claims keep their raw table: nothing is dropped
-//! here in silence.
+//! here in silence. What a mapping looks up in another raw table is found before, among the batches that were decoded
+//! together; it is read by the mapping alone, and rows that pass through do not have it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -70,10 +71,24 @@ impl Normalizer {
         &self.library
     }
 
-    /// Runs every mapping of the batch's table. Batches that are not raw rows pass through untouched.
+    /// Runs the mappings over all batches that one raw batch was decoded into, which may look each other's rows up.
+    /// Gives what became of each, in their order; each is acknowledged as by [`Normalizer::normalize`].
+    pub fn normalize_all(&self, batches: Vec<Batch>) -> Vec<Normalized> {
+        let read = self.library.with_lookups(&batches);
+        batches.into_iter().zip(read).map(|(batch, rows)| self.run_all(batch, &rows)).collect()
+    }
+
+    /// Runs every mapping of the batch's table. Batches that are not raw rows pass through untouched. What the mappings
+    /// look up in other tables is null.
     ///
     /// The acknowledgement is split over the batches that come out; if none does, it is answered here.
     pub fn normalize(&self, batch: Batch) -> Normalized {
+        let rows = batch.rows.clone();
+        self.run_all(batch, &rows)
+    }
+
+    /// Runs every mapping of the batch's table over `rows`: those of the batch, with what is looked up for them.
+    fn run_all(&self, batch: Batch, rows: &RecordBatch) -> Normalized {
         let mappings = self.library.of_table(&batch.table);
         if batch.kind != RowKind::Raw || mappings.is_empty() {
             let passed = if batch.kind == RowKind::DeadLetter { 0 } else { batch.rows.num_rows() as u64 };
@@ -83,8 +98,8 @@ impl Normalizer {
         let started = Instant::now();
         let mut out = Normalized::default();
         let mut claimed: Option<BooleanArray> = None;
-        for (mapping, mask) in mappings.iter().zip(self.library.claims(&batch.table, &batch.rows)) {
-            let (mask, made) = match mask.and_then(|mask| run(mapping, &batch.rows, mask)) {
+        for (mapping, mask) in mappings.iter().zip(self.library.claims(&batch.table, rows)) {
+            let (mask, made) = match mask.and_then(|mask| run(mapping, rows, mask)) {
                 Ok(made) => made,
                 Err(error) => {
                     self.metrics.failures.with_label_values(&[&mapping.mapping.name]).inc();

@@ -27,6 +27,8 @@ use weir_normalize::samples::{self, json_rows as rows};
 
 #[path = "families/action_types.rs"]
 mod action_types;
+#[path = "families/batch_lookup.rs"]
+mod batch_lookup;
 #[path = "families/identity.rs"]
 mod identity;
 #[path = "families/identity_rules.rs"]

@@ -164,6 +164,13 @@ impl Checker<'_> {
                 }
             },
         };
+        let schema = match library::readable(&mapping, schema, |table| self.tables.known(table)) {
+            Ok(schema) => schema,
+            Err(faults) => {
+                let findings = faults.into_iter().map(|fault| file.at_line(fault.line, fault.message, None));
+                return findings.for_each(|finding| self.report.add(finding));
+            }
+        };
         if let Some(fault) = library::unknown_target(&mapping.target_table) {
             self.report.add(file.at_line(line_of("TargetASIMTable"), fault, None));
         }

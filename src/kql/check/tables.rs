@@ -62,7 +62,8 @@ impl Tables {
         Ok(tables)
     }
 
-    fn known(&self, name: &str) -> Option<TableSchema> {
+    /// The table of this name, if it is known.
+    pub(super) fn known(&self, name: &str) -> Option<TableSchema> {
         match &self.given {
             Some(given) if *given.name == *name => Some(given.clone()),
             _ => self.raw.schema(name).or_else(|| Some(&asim::table(name)?.schema)).cloned(),
