@@ -206,12 +206,12 @@ mod tests {
             let expected = |test: &dyn Fn(usize) -> bool| BooleanBuffer::collect_bool(a.len(), test);
             prop_assert_eq!(empty(&first), expected(&|row| text(row).is_empty()));
             prop_assert_eq!(equal(&first, &second), expected(&|row| text(row) == other(row)));
-            let items = [AsciiNeedle::new(&needle, true).unwrap()];
+            let items = [AsciiNeedle::new(&needle, true).expect("ASCII")];
             prop_assert_eq!(
                 among_ignoring_case(&first, &items),
                 expected(&|row| same_ignoring_case(text(row), &needle))
             );
-            let exact = AsciiNeedle::new(&needle, false).unwrap();
+            let exact = AsciiNeedle::new(&needle, false).expect("ASCII");
             for (row, view) in first.views().iter().enumerate().filter(|(row, _)| first.is_valid(*row)) {
                 if let Some(answer) = exact.starts(*view) {
                     prop_assert_eq!(answer, text(row).starts_with(&needle));

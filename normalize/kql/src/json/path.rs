@@ -318,7 +318,7 @@ mod tests {
             json(&found),
             [Some("1"), Some(r#"[1, {"c":2}]"#), None, Some("\"z\""), Some("\"y\""), Some("true"), None]
         );
-        let text = |output: usize| found[output].unwrap().text(&mut String::new()).to_owned();
+        let text = |output: usize| found[output].expect("a value").text(&mut String::new()).to_owned();
         assert_eq!([3, 4, 1].map(text), ["z", "y", r#"[1,{"c":2}]"#]);
         tree.find("not json", &mut found);
         assert_eq!(json(&found), [None; 7]);
