@@ -107,9 +107,6 @@ impl<'a> Pairs<'a> {
     #[inline]
     fn write(&self, row: usize, out: &mut String, mut written: impl FnMut(usize)) {
         for Pair { number, name, value } in &self.pairs {
-            if !self.keep_empty && value.is_nothing(row) {
-                continue;
-            }
             let escaped;
             let name: &str = match name {
                 Name::Escaped(name) => name,
@@ -118,14 +115,11 @@ impl<'a> Pairs<'a> {
                     &escaped
                 }
             };
-            if out.is_empty() {
-                out.push('{');
-                out.push_str(&name[1..]);
-            } else {
-                out.push_str(name);
+            // The first name has the opening brace in the place of its comma.
+            let (open, name) = if out.is_empty() { ("{", &name[1..]) } else { ("", name) };
+            if value.member(row, self.keep_empty, [open, name], out) {
+                written(*number);
             }
-            value.json(row, out);
-            written(*number);
         }
     }
 }

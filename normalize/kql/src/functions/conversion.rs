@@ -219,6 +219,34 @@ impl<'a> Printer<'a> {
         }
     }
 
+    /// Appends `before` and the value of `row` as JSON; does nothing, and tells so, where the row holds nothing and
+    /// `keep_empty` is not set.
+    #[inline]
+    pub(crate) fn member(
+        &self,
+        row: usize,
+        keep_empty: bool,
+        before: [&str; 2],
+        out: &mut std::string::String,
+    ) -> bool {
+        // Most members are texts: those are looked at once.
+        if let Column::String(values) = &self.column {
+            let value = values.get(row);
+            if value.is_empty() && !keep_empty {
+                return false;
+            }
+            before.iter().for_each(|text| out.push_str(text));
+            json::write_string(out, value);
+            return true;
+        }
+        if !keep_empty && self.is_nothing(row) {
+            return false;
+        }
+        before.iter().for_each(|text| out.push_str(text));
+        self.json(row, out);
+        true
+    }
+
     /// Whether no row holds anything, as far as it can be told soon.
     pub(crate) fn is_nothing_everywhere(&self, rows: usize) -> bool {
         fn null<T: Copy>(values: &super::args::Numbers<'_, T>) -> bool {

@@ -5,7 +5,7 @@ mod scan;
 
 use std::borrow::Cow;
 
-pub(crate) use path::{Found, PathTree, Segment};
+pub(crate) use path::{PathTree, Segment};
 pub(crate) use scan::{elements, members};
 
 /// Whether `text` is one JSON value (nesting up to serde_json's limit of 128).

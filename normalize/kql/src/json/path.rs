@@ -154,7 +154,7 @@ impl PathTree {
     }
 
     /// Fills `found` (one place per output) with the slices of `text` that the paths lead to; `None` where a path
-    /// leads nowhere. A key that stands twice counts with its last value.
+    /// leads nowhere, or to null. A key that stands twice counts with its last value.
     pub(crate) fn find<'a>(&self, text: &'a str, found: &mut [Option<Found<'a>>]) {
         found.fill(None);
         if matches!(text, "" | "{}" | "[]" | "null") {
@@ -191,7 +191,10 @@ impl Node {
             b'[' if !self.indices.is_empty() => self.array(text, start, found)?,
             _ => skip_value(bytes, start)?,
         };
-        if !self.outputs.is_empty() {
+        // JSON's null is nothing; and of a key that stands twice the last value counts.
+        if !self.outputs.is_empty() && &bytes[start..end] == b"null" {
+            self.outputs.iter().for_each(|output| found[*output] = None);
+        } else if !self.outputs.is_empty() {
             let value = Found { json: text.get(start..end)?, plain };
             for output in &self.outputs {
                 found[*output] = Some(value);

@@ -14,7 +14,7 @@ use super::schedule::{PathGroup, Place, Schedule, Step};
 use super::selection::{Selection, SelectionKind};
 use crate::functions::args::{Args, holds};
 use crate::functions::pieces::{Pieces, Whole};
-use crate::json::{Found, PathTree};
+use crate::json::PathTree;
 use crate::scalar::{Scalar, Value};
 
 #[derive(Debug)]
@@ -267,7 +267,7 @@ pub(crate) fn path_values(tree: &PathTree, as_text: &[bool], value: &Value, rows
             let results = found.iter().zip(as_text);
             results
                 .map(|(found, as_text)| {
-                    Value::Scalar(match (present(*found), as_text) {
+                    Value::Scalar(match (*found, as_text) {
                         (Some(value), true) => Scalar::String(value.text(&mut String::new()).into()),
                         (None, true) => Scalar::String("".into()),
                         (Some(value), false) => Scalar::Dynamic(value.json.into()),
@@ -288,7 +288,7 @@ pub(crate) fn path_values(tree: &PathTree, as_text: &[bool], value: &Value, rows
                 let whole = Whole::of(array, row);
                 tree.find(whole.text, &mut found);
                 for ((column, found), as_text) in columns.iter_mut().zip(&found).zip(as_text) {
-                    match present(*found) {
+                    match *found {
                         Some(value) if *as_text => column.append(&whole, value.text(&mut buffer)),
                         Some(value) => column.append(&whole, value.json),
                         None => column.append_null(),
@@ -298,9 +298,4 @@ pub(crate) fn path_values(tree: &PathTree, as_text: &[bool], value: &Value, rows
             columns.into_iter().map(|column| Value::Array(column.finish())).collect()
         }
     }
-}
-
-/// A found value; JSON's null is nothing.
-fn present(found: Option<Found<'_>>) -> Option<Found<'_>> {
-    found.filter(|value| value.json != "null")
 }
