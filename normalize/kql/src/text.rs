@@ -120,6 +120,14 @@ pub(crate) fn dynamic_text(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Equality by Unicode lower case; ASCII takes the short way.
+pub(crate) fn same_ignoring_case(a: &str, b: &str) -> bool {
+    if a.is_ascii() && b.is_ascii() {
+        return a.eq_ignore_ascii_case(b);
+    }
+    a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

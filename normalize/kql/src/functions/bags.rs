@@ -1,12 +1,11 @@
 //! Property bags inside `dynamic` values: JSON text is written directly, never through a tree.
 
-use ahash::AHashMap;
 use arrow::array::ArrayRef;
 use weir_contract::schema::ColumnType::{self, Bool, Dynamic};
 
 use super::args::{Args, Texts};
 use super::conversion::Printer;
-use super::prepared::Prepared;
+use super::prepared::{MergedPack, Prepared};
 use super::{Function, Returns, Want, function};
 use crate::json;
 use crate::scalar::Scalar;
@@ -121,33 +120,6 @@ impl<'a> Pairs<'a> {
                 written(*number);
             }
         }
-    }
-}
-
-/// Constant names of the pairs of a pack, to which other bags are merged.
-#[derive(Debug)]
-pub(crate) struct MergedPack {
-    /// Escaped, as [`Prepared::Names`].
-    names: Vec<String>,
-    numbers: AHashMap<String, usize>,
-    keep_empty: bool,
-}
-
-impl MergedPack {
-    /// `None` if two pairs have one name.
-    fn new(names: &[String], keep_empty: bool) -> Option<Self> {
-        // Between the comma and the colon stands the name's token.
-        let plain = |name: &String| json::unquote(&name[1..name.len() - 1]).into_owned();
-        let numbers: AHashMap<_, _> = names.iter().enumerate().map(|(number, name)| (plain(name), number)).collect();
-        (numbers.len() == names.len()).then(|| Self { names: names.to_vec(), numbers, keep_empty })
-    }
-
-    /// The number of the pair whose name is the token `name`.
-    fn number(&self, name: &str) -> Option<usize> {
-        if name.as_bytes().contains(&b'\\') {
-            return self.numbers.get(&*json::unquote(name)).copied();
-        }
-        self.numbers.get(&name[1..name.len() - 1]).copied()
     }
 }
 

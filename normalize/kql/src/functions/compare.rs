@@ -13,6 +13,7 @@ use super::prepared::Prepared;
 use super::views::{self, AsciiNeedle};
 use super::{Function, Returns, Want, function};
 use crate::scalar::{Scalar, Value};
+use crate::text::same_ignoring_case;
 
 const BOOL: Returns = Returns::Ty(ColumnType::Bool);
 const TWO: &[Want] = &[Want::Any, Want::Any];
@@ -142,14 +143,6 @@ fn equals_ignoring_case(args: &Args<'_>, negated: bool) -> ArrayRef {
         return mask(views::among_ignoring_case(array, &[needle]), negated);
     }
     args.bools(|row| same_ignoring_case(a.get(row), b.get(row)) != negated)
-}
-
-/// Equality by Unicode lower case; ASCII takes the short way.
-pub(super) fn same_ignoring_case(a: &str, b: &str) -> bool {
-    if a.is_ascii() && b.is_ascii() {
-        return a.eq_ignore_ascii_case(b);
-    }
-    a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase))
 }
 
 fn ordering(args: &Args<'_>, holds: fn(Ordering) -> bool) -> ArrayRef {

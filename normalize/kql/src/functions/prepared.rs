@@ -7,7 +7,7 @@ use arrow::array::ArrayRef;
 use regex::Regex;
 use weir_contract::schema::ColumnType;
 
-use super::bags::MergedPack;
+use crate::json;
 use crate::scalar::Scalar;
 use crate::sphere::Polygon;
 
@@ -44,6 +44,33 @@ pub(crate) struct PolygonTable {
     pub(crate) radius_m: Option<f64>,
     /// Places that are in none stay, too.
     pub(crate) return_unmatched: bool,
+}
+
+/// Constant names of the pairs of a pack, to which other bags are merged.
+#[derive(Debug)]
+pub(crate) struct MergedPack {
+    /// Escaped, as [`Prepared::Names`].
+    pub(super) names: Vec<String>,
+    numbers: AHashMap<String, usize>,
+    pub(super) keep_empty: bool,
+}
+
+impl MergedPack {
+    /// `None` if two pairs have one name.
+    pub(super) fn new(names: &[String], keep_empty: bool) -> Option<Self> {
+        // Between the comma and the colon stands the name's token.
+        let plain = |name: &String| json::unquote(&name[1..name.len() - 1]).into_owned();
+        let numbers: AHashMap<_, _> = names.iter().enumerate().map(|(number, name)| (plain(name), number)).collect();
+        (numbers.len() == names.len()).then(|| Self { names: names.to_vec(), numbers, keep_empty })
+    }
+
+    /// The number of the pair whose name is the token `name`.
+    pub(super) fn number(&self, name: &str) -> Option<usize> {
+        if name.as_bytes().contains(&b'\\') {
+            return self.numbers.get(&*json::unquote(name)).copied();
+        }
+        self.numbers.get(&name[1..name.len() - 1]).copied()
+    }
 }
 
 /// Builds the state from the arguments (`None`: not constant), or says why they cannot be right.

@@ -4,9 +4,10 @@ use arrow::array::ArrayRef;
 use weir_contract::schema::ColumnType;
 
 use super::args::{Args, Texts, mask};
-use super::compare::{push_lower, same_ignoring_case};
+use super::compare::push_lower;
 use super::views::{self, AsciiNeedle};
 use super::{Function, Returns, Want, function};
+use crate::text::same_ignoring_case;
 
 const TWO: &[Want] = &[Want::Text, Want::Text];
 const BOOL: Returns = Returns::Ty(ColumnType::Bool);

@@ -4,7 +4,7 @@
 use arrow::array::{Array, StringViewArray};
 use arrow::buffer::BooleanBuffer;
 
-use super::compare::same_ignoring_case;
+use crate::text::same_ignoring_case;
 
 /// Longest text that a view holds itself.
 pub(super) const INLINE_BYTES: usize = 12;
