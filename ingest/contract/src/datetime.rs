@@ -80,22 +80,19 @@ pub fn push_iso(micros: i64, out: &mut String) {
     }
     // Half of a mapping's output can be times: 32-bit arithmetic and two digits at once are four times as fast.
     let (year, month, day) = civil_of_era((days + DAYS_TO_1970) as u32);
+    let digits = |number: u32| TWO_DIGITS[number as usize % 100];
+    let (c, y, mo, d) = (digits(year / 100), digits(year), digits(month), digits(day));
+    let (h, mi, s) = (digits(hour), digits(minute), digits(second));
+    let (f1, f2, f3) = (digits(fraction / 10_000), digits(fraction / 100), digits(fraction));
     // Aligned, for the check that the bytes are a text.
     #[repr(align(8))]
     struct Text([u8; 32]);
-    let mut text = Text(*b"0000-00-00T00:00:00.0000000Z    ");
-    let mut two =
-        |place: usize, number: u32| text.0[place..place + 2].copy_from_slice(&TWO_DIGITS[number as usize % 100]);
-    two(0, year / 100);
-    two(2, year % 100);
-    two(5, month);
-    two(8, day);
-    two(11, hour);
-    two(14, minute);
-    two(17, second);
-    two(20, fraction / 10_000);
-    two(22, fraction / 100 % 100);
-    two(24, fraction % 100);
+    #[rustfmt::skip]
+    let text = Text([
+        c[0], c[1], y[0], y[1], b'-', mo[0], mo[1], b'-', d[0], d[1], b'T',
+        h[0], h[1], b':', mi[0], mi[1], b':', s[0], s[1], b'.',
+        f1[0], f1[1], f2[0], f2[1], f3[0], f3[1], b'0', b'Z', b' ', b' ', b' ', b' ',
+    ]);
     out.push_str(&std::str::from_utf8(&text.0).expect("digits and punctuation")[..28]);
 }
 
@@ -103,7 +100,7 @@ pub fn push_iso(micros: i64, out: &mut String) {
 const DAYS_OF_FOUR_DIGITS: std::ops::RangeInclusive<i64> = -719_468..=2_932_896;
 
 /// "00" to "99".
-const TWO_DIGITS: [[u8; 2]; 100] = {
+static TWO_DIGITS: [[u8; 2]; 100] = {
     let mut digits = [[0; 2]; 100];
     let mut number = 0;
     while number < 100 {
