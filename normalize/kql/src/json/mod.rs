@@ -65,6 +65,12 @@ fn unescape(inner: &str, text: &mut String) {
     let mut rest = inner;
     while let Some(position) = memchr::memchr(b'\\', rest.as_bytes()) {
         text.push_str(&rest[..position]);
+        // The two escapes that most texts have.
+        if let Some(escaped @ (b'"' | b'\\')) = rest.as_bytes().get(position + 1) {
+            text.push(char::from(*escaped));
+            rest = &rest[position + 2..];
+            continue;
+        }
         let escape = rest[position + 1..].chars().next();
         rest = &rest[position + 1 + escape.map_or(0, char::len_utf8)..];
         match escape {
