@@ -272,14 +272,16 @@ impl<'a> Args<'a> {
 /// Where a condition is true.
 pub(crate) fn holds(condition: &Value, rows: usize) -> BooleanBuffer {
     match condition {
-        Value::Array(array) => {
-            let array = array.as_boolean();
-            match array.nulls() {
-                None => array.values().clone(),
-                Some(nulls) => array.values() & nulls.inner(),
-            }
-        }
+        Value::Array(array) => two_valued(array.as_boolean()),
         Value::Scalar(scalar) => constant_mask(rows, matches!(scalar, Scalar::Bool(true))),
+    }
+}
+
+/// The bits of a mask; nulls are false.
+pub(crate) fn two_valued(mask: &BooleanArray) -> BooleanBuffer {
+    match mask.nulls() {
+        None => mask.values().clone(),
+        Some(nulls) => mask.values() & nulls.inner(),
     }
 }
 

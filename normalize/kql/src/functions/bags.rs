@@ -63,9 +63,6 @@ fn pack(args: &Args<'_>, keep_empty: bool) -> ArrayRef {
     let pairs = Pairs::new(args, constant_names, keep_empty);
     args.opt_texts(|row, out| {
         pairs.write(row, out, |_| {});
-        if out.is_empty() && keep_empty {
-            out.push('{');
-        }
         out.push('}');
         out.len() > 1
     })
@@ -102,7 +99,8 @@ impl<'a> Pairs<'a> {
         Self { pairs: pairs.collect(), keep_empty }
     }
 
-    /// Appends an object without its closing brace, nothing where no pair has a value; tells which pairs it has.
+    /// Appends an object without its closing brace; nothing where no pair has a value, unless empty ones are kept. Tells
+    /// which pairs it has.
     #[inline]
     fn write(&self, row: usize, out: &mut String, mut written: impl FnMut(usize)) {
         for Pair { number, name, value } in &self.pairs {
@@ -119,6 +117,9 @@ impl<'a> Pairs<'a> {
             if value.member(row, self.keep_empty, [open, name], out) {
                 written(*number);
             }
+        }
+        if self.keep_empty && out.is_empty() {
+            out.push('{');
         }
     }
 }
@@ -146,9 +147,6 @@ fn merge_into_pack(args: &Args<'_>) -> ArrayRef {
     args.opt_texts(|row, out| {
         written.fill(false);
         pairs.write(row, out, |number| written[number] = true);
-        if out.is_empty() && pack.keep_empty {
-            out.push('{');
-        }
         merger.begin();
         for bag in &bags {
             merger.add(bag.get(row), out, |name| pack.number(name).is_some_and(|number| written[number]));

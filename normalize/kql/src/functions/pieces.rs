@@ -6,9 +6,7 @@ use arrow::array::{ArrayRef, ByteView, StringViewArray, StringViewBuilder};
 use arrow::buffer::Buffer;
 
 use super::args::BLOCK_BYTES;
-
-/// Longest text that a view holds itself; no buffer has its bytes.
-const INLINE_BYTES: usize = 12;
+use super::views::INLINE_BYTES;
 
 /// One text of an array, and where its bytes stand.
 pub(crate) struct Whole<'a> {

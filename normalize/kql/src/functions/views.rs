@@ -6,7 +6,7 @@ use arrow::buffer::BooleanBuffer;
 
 use crate::text::same_ignoring_case;
 
-/// Longest text that a view holds itself.
+/// Longest text that a view holds itself; no buffer has its bytes.
 pub(super) const INLINE_BYTES: usize = 12;
 
 /// Length in bytes of the text of a view.
@@ -41,15 +41,16 @@ pub(super) fn decide(
     }
 }
 
+/// The text of a row.
+fn text(array: &StringViewArray, row: usize) -> &str {
+    if array.is_null(row) { "" } else { array.value(row) }
+}
+
 /// Which rows of two columns hold equal texts.
 pub(super) fn equal(a: &StringViewArray, b: &StringViewArray) -> BooleanBuffer {
     let others = b.views();
-    let null_is_empty = |array: &StringViewArray, row: usize| array.is_null(row) || length(array.views()[row]) == 0;
     if a.null_count() + b.null_count() > 0 {
-        return BooleanBuffer::collect_bool(a.len(), |row| match (a.is_null(row), b.is_null(row)) {
-            (false, false) => a.value(row) == b.value(row),
-            _ => null_is_empty(a, row) && null_is_empty(b, row),
-        });
+        return BooleanBuffer::collect_bool(a.len(), |row| text(a, row) == text(b, row));
     }
     decide(a, false, |row, view| {
         let other = others[row];

@@ -22,13 +22,14 @@ pub(crate) mod unnest;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::error::ArrowError;
 use weir_contract::schema::TableSchema;
 
 use self::eval::Frame;
 use self::schedule::Schedule;
 use crate::diagnostic::{Diagnostic, Span};
+use crate::functions::args;
 
 pub(crate) use self::constant::{RowProgram, constant_columns, with_row_programs};
 pub use self::lineage::Lineage;
@@ -141,8 +142,5 @@ impl Filter {
 
 /// A mask whose nulls are false.
 fn two_valued(mask: &BooleanArray) -> BooleanArray {
-    match mask.nulls() {
-        None => mask.clone(),
-        Some(nulls) => BooleanArray::new(mask.values() & nulls.inner(), None),
-    }
+    BooleanArray::new(args::two_valued(mask), None)
 }
