@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) routes: Vec<RouteConfig>,
     /// Where dead letters go when there is no lake.
     pub(crate) dead_letters: DeadLettersConfig,
+    /// Where the process keeps on this machine what must outlive it.
+    pub(crate) state: StateConfig,
     /// Memory for all that is in flight.
     pub(crate) memory: MemoryConfig,
     /// The metrics endpoint.
@@ -129,6 +131,15 @@ pub(crate) struct DeadLettersConfig {
     pub(crate) url: String,
 }
 
+/// Where the process keeps on this machine what must outlive it: how far files are read, what push sources took in.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StateConfig {
+    /// The folder (default `./weir-state`). Each source that needs one has a folder of its name in it. Two processes
+    /// must not share it.
+    pub(crate) directory: PathBuf,
+}
+
 /// Memory for all that is in flight between a source and its acknowledgement.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -170,6 +181,12 @@ impl Default for MappingsConfig {
 impl Default for DeadLettersConfig {
     fn default() -> Self {
         Self { url: "./weir-dead-letters".to_owned() }
+    }
+}
+
+impl Default for StateConfig {
+    fn default() -> Self {
+        Self { directory: PathBuf::from("./weir-state") }
     }
 }
 
