@@ -129,7 +129,8 @@ pub(crate) fn assemble(config: &Config, once: bool) -> anyhow::Result<Assembly> 
             sources.push(Box::new(source));
         } else if let Some(kafka) = &source.kafka {
             let source = KafkaSource::new(name, kafka.clone(), budget.clone(), declared.ingest.clone())?;
-            sources.push(Box::new(source.read_to_end(once)));
+            let source = source.read_to_end(once).remember_workspace(config.sentinel.is_some());
+            sources.push(Box::new(source));
         }
     }
     let normalizer =

@@ -16,6 +16,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +26,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use weir_contract::batch::{Batch, RawBatch, RowKind};
 use weir_contract::datetime;
-use weir_contract::dead_letter::{self, DEAD_LETTERS};
+use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
+use weir_contract::position::{Origin, RowPosition};
 use weir_ingest::decode::Decoder;
 use weir_ingest::source::{Source, SourceError};
 use weir_normalize::normalizer::{Normalized, Normalizer};
@@ -289,6 +291,9 @@ impl Stages {
                 kind: RowKind::DeadLetter,
                 permit: self.budget.charge(unique_bytes(&rows)),
                 rows,
+                positions: positions_of_letters(&decoded.dead_letters, &decoded.origin),
+                mapping: None,
+                has_more: false,
                 origin: Arc::clone(&decoded.origin),
                 raw_bytes: 0,
                 ack: decoded.ack.split(),
@@ -303,6 +308,7 @@ impl Stages {
             self.take_over(table, normalized, &mut batches, &mut totals);
         }
         decoded.ack.done();
+        mark_what_follows(&mut batches);
         Worked { batches, totals }
     }
 
@@ -321,6 +327,7 @@ impl Stages {
                 batch.ack.done();
             }
         }
+        mark_what_follows(&mut batches);
         Worked { batches, totals }
     }
 
@@ -364,6 +371,23 @@ async fn route(
         }
     }
     Ok(totals)
+}
+
+/// Tells each batch of one raw batch whether another one of its table follows.
+fn mark_what_follows(batches: &mut [Batch]) {
+    let mut seen: HashSet<Arc<str>> = HashSet::new();
+    for batch in batches.iter_mut().rev().filter(|batch| batch.rows.num_rows() > 0) {
+        batch.has_more = !seen.insert(Arc::clone(&batch.table));
+    }
+}
+
+/// Where the refused records stood.
+fn positions_of_letters(letters: &[DeadLetter], origin: &Origin) -> Arc<[RowPosition]> {
+    let position = |(row, letter): (usize, &DeadLetter)| {
+        let partition = origin.ranges.iter().position(|range| range.partition == letter.partition).unwrap_or_default();
+        RowPosition { offset: letter.offset, partition: partition as u32, row: row as u32 }
+    };
+    letters.iter().enumerate().map(position).collect()
 }
 
 fn now_us() -> i64 {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use weir_contract::ack;
 use weir_contract::batch::{Batch, RowKind};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
-use weir_contract::position::{Offset, OffsetRange, Origin};
+use weir_contract::position::{Offset, OffsetRange, Origin, Repeats, RowPosition};
 use weir_ingest::file::FileConfig;
 use weir_sink::lake::read::{Lake, LakeTable};
 
@@ -94,11 +94,17 @@ async fn read_table(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let name: Arc<str> = table.name().into();
-    let range = OffsetRange { partition: table.name().into(), start: Offset(0), next: Offset(table.rows()) };
-    let origin = Arc::new(Origin { source: "replay".into(), ranges: vec![range] });
+    let range = OffsetRange {
+        partition: table.name().into(),
+        start: Offset(0),
+        next: Offset(table.rows()),
+        delivered: Offset(0),
+    };
+    let origin = Arc::new(Origin { source: "replay".into(), ranges: vec![range], positions: Repeats::Unrelated });
     // Nothing is stored for a replay, so nobody listens to its acknowledgements; the sinks' own errors end the run.
     let (acks, _) = ack::channel();
     let mut rows = std::pin::pin!(table.read(BATCH_ROWS));
+    let mut read = 0;
     while let Some(batch) = rows.next().await {
         let batch = batch?;
         let permit = tokio::select! {
@@ -108,12 +114,16 @@ async fn read_table(
         let batch = Batch {
             table: Arc::clone(&name),
             kind: RowKind::Raw,
+            positions: RowPosition::numbered(read, batch.num_rows()),
+            mapping: None,
+            has_more: false,
             rows: batch,
             origin: Arc::clone(&origin),
             raw_bytes: 0,
             ack: acks.issue(0),
             permit,
         };
+        read += batch.rows.num_rows() as u64;
         if out.send(batch).await.is_err() {
             break;
         }

@@ -25,4 +25,5 @@ mod kql_run;
 mod mapping_tests;
 mod samples;
 mod stores;
+mod torture;
 mod workspace;

@@ -52,6 +52,8 @@ pub struct IngestMetrics {
     pub bytes: IntCounterVec,
     /// Newest offset minus committed offset, by source and partition.
     pub lag: IntGaugeVec,
+    /// Records handed over whose position is not stored yet, by source: what a crash reads again.
+    pub in_flight: IntGaugeVec,
     /// 1 while the source is connected to its service, else 0, by source.
     pub connected: IntGaugeVec,
     /// Records that a source passed over on purpose, by source and reason (such as `tombstone`).
@@ -88,6 +90,12 @@ impl IngestMetrics {
                 "weir_source_lag_records",
                 "Newest offset of the partition minus the offset that is committed, in records",
                 &["source", "partition"],
+            ),
+            in_flight: set.gauge(
+                "weir_source_in_flight_records",
+                "Records that were handed over and whose position is not stored yet: what a crash would read again (for \
+                 Kafka, messages)",
+                &["source"],
             ),
             connected: set.gauge(
                 "weir_source_connected",
@@ -137,6 +145,11 @@ impl IngestMetrics {
         for letter in letters {
             self.dead_letters.with_label_values(&[letter.source.as_ref(), letter.stage.name(), letter.reason]).inc();
         }
+    }
+
+    /// Tells how many records of `source` were handed over and have no stored position yet.
+    pub fn count_in_flight(&self, source: &SourceName, records: u64) {
+        self.in_flight.with_label_values(&[source.as_ref()]).set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 
     /// Counts `records` that `source` passed over for `reason`.

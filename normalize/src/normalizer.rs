@@ -11,9 +11,9 @@ use std::time::Instant;
 use arrow::array::BooleanArray;
 use arrow::compute::{filter_record_batch, not, or};
 use arrow::record_batch::RecordBatch;
-use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, RowKind};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
+use weir_contract::position::{RowPosition, positions_of};
 use weir_kql::EvalError;
 
 use crate::check::sample::Sampler;
@@ -99,7 +99,7 @@ impl Normalizer {
         let mut out = Normalized::default();
         let mut claimed: Option<BooleanArray> = None;
         for (mapping, mask) in mappings.iter().zip(self.library.claims(&batch.table, rows)) {
-            let (mask, made) = match mask.and_then(|mask| run(mapping, rows, mask)) {
+            let (mask, made, positions) = match mask.and_then(|mask| run(mapping, rows, &batch.positions, mask)) {
                 Ok(made) => made,
                 Err(error) => {
                     self.metrics.failures.with_label_values(&[&mapping.mapping.name]).inc();
@@ -132,31 +132,52 @@ impl Normalizer {
                     sampler.observe(&mapping.mapping.name, &mapping.mapping.target_table, &made);
                 }
                 let target = Arc::clone(&mapping.mapping.target_table);
-                out.batches.push(self.derive(&batch, target, RowKind::Normalized, made, batch.ack.split()));
+                let mut derived = self.derive(&batch, target, RowKind::Normalized, made, positions);
+                derived.mapping = Some(Arc::clone(&mapping.mapping.name));
+                out.batches.push(derived);
             }
         }
         let rest = match &claimed {
             Some(claimed) if claimed.true_count() == claimed.len() => None,
             Some(claimed) => {
                 let rest = not(claimed).expect("negates a mask");
-                Some(filter_record_batch(&batch.rows, &rest).expect("the mask has one value per row"))
+                let rows = filter_record_batch(&batch.rows, &rest).expect("the mask has one value per row");
+                Some((rows, positions_where(&batch.positions, &rest)))
             }
-            None => Some(batch.rows.clone()),
+            None => Some((batch.rows.clone(), Arc::clone(&batch.positions))),
         };
-        if let Some(rest) = rest {
+        if let Some((rest, positions)) = rest {
             out.passed_through = rest.num_rows() as u64;
             self.count_passed(&batch.table, out.passed_through);
             let table = Arc::clone(&batch.table);
-            out.batches.push(self.derive(&batch, table, RowKind::Raw, rest, batch.ack.split()));
+            out.batches.push(self.derive(&batch, table, RowKind::Raw, rest, positions));
         }
         self.metrics.seconds.with_label_values(&[&batch.table]).observe(started.elapsed().as_secs_f64());
         batch.ack.done();
         out
     }
 
-    fn derive(&self, from: &Batch, table: Arc<str>, kind: RowKind, rows: RecordBatch, ack: Ack) -> Batch {
-        let permit = self.budget.charge(unique_bytes(&rows));
-        Batch { table, kind, rows, origin: Arc::clone(&from.origin), raw_bytes: 0, ack, permit }
+    fn derive(
+        &self,
+        from: &Batch,
+        table: Arc<str>,
+        kind: RowKind,
+        rows: RecordBatch,
+        positions: Arc<[RowPosition]>,
+    ) -> Batch {
+        let permit = self.budget.charge(unique_bytes(&rows) + size_of_val(&*positions));
+        Batch {
+            table,
+            kind,
+            rows,
+            origin: Arc::clone(&from.origin),
+            positions,
+            mapping: None,
+            has_more: false,
+            raw_bytes: 0,
+            ack: from.ack.split(),
+            permit,
+        }
     }
 
     fn count(&self, mapping: &CompiledMapping, table: &str, rows_in: u64, rows_out: u64) {
@@ -175,18 +196,28 @@ impl Normalizer {
     }
 }
 
-/// The rows that a mapping claims, and what it makes of them.
+/// The rows that a mapping claims, what it makes of them, and where that came from.
 fn run(
     mapping: &CompiledMapping,
     rows: &RecordBatch,
+    positions: &Arc<[RowPosition]>,
     mask: BooleanArray,
-) -> Result<(BooleanArray, RecordBatch), EvalError> {
+) -> Result<(BooleanArray, RecordBatch, Arc<[RowPosition]>), EvalError> {
     let all = mask.true_count() == rows.num_rows();
-    let made = if all {
-        mapping.program.run(rows)?
+    let (made, positions) = if all {
+        (mapping.program.make(rows)?, Arc::clone(positions))
     } else {
         let selected = filter_record_batch(rows, &mask).expect("the mask has one value per row");
-        mapping.program.run(&selected)?
+        (mapping.program.make(&selected)?, positions_where(positions, &mask))
     };
-    Ok((mask, made))
+    let positions = match &made.came_from {
+        None => positions,
+        Some(came_from) => positions_of(&positions, came_from, mapping.program.multiplies()).into(),
+    };
+    Ok((mask, made.rows, positions))
+}
+
+/// The positions of the rows that `mask` keeps.
+fn positions_where(positions: &[RowPosition], mask: &BooleanArray) -> Arc<[RowPosition]> {
+    mask.values().set_indices().map(|row| positions[row]).collect()
 }

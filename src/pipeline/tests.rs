@@ -7,7 +7,7 @@ use bytes::Bytes;
 use weir_contract::ack;
 use weir_contract::batch::{Framing, RawRecord};
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::{Offset, Origin, SourceName};
+use weir_contract::position::{Offset, Origin, Repeats, SourceName};
 use weir_ingest::metrics::IngestMetrics;
 use weir_ingest::schema::RawTables;
 use weir_normalize::library::Library;
@@ -43,7 +43,7 @@ impl Source for OneBatch {
         let (acks, mut reports) = ack::channel();
         let payload = Bytes::from_static(b"{\"some\": \"record\"}");
         let batch = RawBatch {
-            origin: Arc::new(Origin { source: self.name.clone(), ranges: Vec::new() }),
+            origin: Arc::new(Origin { source: self.name.clone(), ranges: Vec::new(), positions: Repeats::Unrelated }),
             framing: Framing::Document,
             default_table: None,
             permit: self.budget.reserve(payload.len()).await,

@@ -28,7 +28,7 @@ use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, Framing, RawBatch, RawRecord, RowKind};
 use weir_contract::dead_letter::{DEAD_LETTERS, DeadLetter, Stage};
 use weir_contract::memory::MemoryBudget;
-use weir_contract::position::{Offset, Origin};
+use weir_contract::position::{Offset, Origin, RowPosition};
 
 use crate::decode::columns::ChunkBase;
 use crate::decode::csv::{Header, Row};
@@ -103,6 +103,7 @@ impl Decoder {
             buffers: Buffers::with_max_depth(16 << 10, MAX_DEPTH),
             tape: Tape::null().reset(),
             bytes: raw.bytes(),
+            at: RowPosition { offset: Offset(0), partition: 0, row: 0 },
         };
         let chunk = work.read(&raw.records, raw.framing);
         let Work { mut tables, unknown_tables, letters, refused_bytes, bytes, .. } = work;
@@ -111,24 +112,30 @@ impl Decoder {
         let mut batches = Vec::with_capacity(tables.len() + unknown_tables.len());
         let mut records = letters.len() as u64;
         let chunk = Buffer::from_vec(chunk);
-        let mut push = |table: &Arc<str>, kind, raw_bytes: u64, (rows, held): (RecordBatch, usize)| {
+        type Finished = (RecordBatch, usize, Vec<RowPosition>);
+        let mut push = |table: &Arc<str>, kind, raw_bytes: u64, (rows, held, positions): Finished| {
             records += rows.num_rows() as u64;
             self.metrics.records.with_label_values(&[source, table]).inc_by(rows.num_rows() as u64);
             self.metrics.bytes.with_label_values(&[source, table]).inc_by(raw_bytes);
             let (table, origin) = (Arc::clone(table), Arc::clone(&raw.origin));
+            let held = held + size_of_val(&*positions);
             batches.push(Batch {
                 table,
                 kind,
                 rows,
                 origin,
+                positions: positions.into(),
+                mapping: None,
+                has_more: false,
                 raw_bytes,
                 ack: raw.ack.split(),
                 permit: budget.charge(held),
             });
         };
         tables.retain(|table| table.rows() > 0);
-        for builder in tables {
+        for mut builder in tables {
             let (table, raw_bytes) = (builder.table().clone(), builder.raw_bytes);
+            let positions = std::mem::take(&mut builder.positions);
             let name = table.name();
             for (column, values) in builder.unknown_values.counts() {
                 self.metrics.count_unknown_column(name, column, values);
@@ -139,13 +146,14 @@ impl Decoder {
             let (rows, held) = builder.finish(&chunk).expect("views were made from valid text of the chunk");
             // Each table keeps the whole chunk alive; its share is charged, so that the sum is the chunk.
             let share = chunk.len() as u64 * raw_bytes / (bytes as u64).max(1);
-            push(name, RowKind::Raw, raw_bytes, (rows, held + share as usize));
+            push(name, RowKind::Raw, raw_bytes, (rows, held + share as usize, positions));
         }
-        for builder in unknown_tables {
+        for mut builder in unknown_tables {
             let (name, raw_bytes) = (builder.name.clone(), builder.raw_bytes);
-            let finished = builder.finish().expect("records were written as valid text");
-            self.metrics.unknown_tables.with_label_values(&[&name]).inc_by(finished.0.num_rows() as u64);
-            push(&name, RowKind::Unknown, raw_bytes, finished);
+            let positions = std::mem::take(&mut builder.positions);
+            let (rows, held) = builder.finish().expect("records were written as valid text");
+            self.metrics.unknown_tables.with_label_values(&[&name]).inc_by(rows.num_rows() as u64);
+            push(&name, RowKind::Unknown, raw_bytes, (rows, held, positions));
         }
         if !letters.is_empty() {
             self.metrics.records.with_label_values(&[source, DEAD_LETTERS]).inc_by(letters.len() as u64);
@@ -171,6 +179,8 @@ struct Work<'w> {
     buffers: Buffers,
     tape: Tape<'static>,
     bytes: usize,
+    /// Of the next row.
+    at: RowPosition,
 }
 
 /// Where a piece of text came from.
@@ -195,6 +205,12 @@ impl Place<'_> {
             b"{}" => (Self { received: b"{}", ..self }, 2),
             text => (self.part(document.start_in_text(text)), text.len()),
         }
+    }
+
+    /// The offset of what stands here, as far as it has one of its own.
+    fn offset(&self) -> Offset {
+        let inside = if self.is_bytes { self.position as u64 } else { 0 };
+        Offset(self.record.offset.0 + inside)
     }
 
     fn part(self, position: usize) -> Self {
@@ -232,6 +248,7 @@ impl Work<'_> {
             let is_bytes = matches!(framing, Framing::Lines | Framing::Csv);
             let place = Place { record, received: &record.payload, is_bytes, position: 0, in_chunk: start };
             self.refusals_left = MAX_REFUSALS;
+            self.begin(place);
             match framing {
                 Framing::Document => self.read_document(copy, &record.payload, place, SPLITS),
                 Framing::Lines => self.read_lines(copy, &record.payload, place),
@@ -250,6 +267,7 @@ impl Work<'_> {
             let line = original[start..end].strip_suffix(b"\r").unwrap_or(&original[start..end]);
             let line_end = start + line.len();
             self.refusals_left = MAX_REFUSALS;
+            self.begin(place.part(start));
             self.read_document(&mut copy[start..line_end + INPUT_PADDING], line, place.part(start), SPLITS);
             start = end + 1;
         }
@@ -377,7 +395,8 @@ impl Work<'_> {
                 let time = inner.and_then(|inner| document.text_of(inner, &TIME_KEYS[..2]));
                 let time = time.or_else(|| document.text_of(record, &TIME_KEYS));
                 let text = document.object_text(record);
-                self.unknown_table(name).add(time, bytes, |out| compact_into(text, out));
+                let position = self.next_position();
+                self.unknown_table(name).add(position, time, bytes, |out| compact_into(text, out));
                 return;
             }
         };
@@ -393,8 +412,11 @@ impl Work<'_> {
             },
         };
         let base = Document::chunk_base(document.address, place.in_chunk);
+        let position = self.next_position();
         let builder = builder_of(&mut self.tables, table, base, self.bytes, bytes);
+        builder.positions.push(position);
         if document.add_row(row.0, row.1, builder, bytes) == Err(MissingTime) {
+            builder.positions.pop();
             let time = document.text_of(row.0, &TIME_KEYS);
             let (place, length) = place.of_object(document, record);
             self.refuse(place, length, Some(table), "missing_time", missing_time(time));
@@ -420,6 +442,7 @@ impl Work<'_> {
             if row.is_blank() {
                 continue;
             }
+            self.begin(place);
             let length = row.span.len();
             let cells: Result<Vec<&str>, _> =
                 row.cells.iter().map(|cell| std::str::from_utf8(&copy[cell.clone()])).collect();
@@ -457,11 +480,15 @@ impl Work<'_> {
         let table = match route {
             Route::Known(table) => table,
             Route::Unknown(name) => {
-                self.unknown_table(name).add(cell_of(&TIME_KEYS), bytes, |out| header.append_json(cells, out));
+                let position = self.next_position();
+                let table = self.unknown_table(name);
+                table.add(position, cell_of(&TIME_KEYS), bytes, |out| header.append_json(cells, out));
                 return;
             }
         };
+        let position = self.next_position();
         let builder = builder_of(&mut self.tables, table, base, self.bytes, bytes);
+        builder.positions.push(position);
         let mut halves = Vec::new();
         for (column, cell) in header.columns.iter().zip(cells) {
             let value = if cell.is_empty() { Value::Null } else { Value::Text(cell) };
@@ -475,8 +502,21 @@ impl Work<'_> {
         }
         join_halves(&halves, table.keys(), builder);
         if builder.end_row(bytes) == Err(MissingTime) {
+            builder.positions.pop();
             self.refuse(place, length, Some(table), "missing_time", missing_time(cell_of(&TIME_KEYS)));
         }
+    }
+
+    /// Notes that what follows comes from the record at `place`.
+    fn begin(&mut self, place: Place<'_>) {
+        self.at = RowPosition { offset: place.offset(), partition: place.record.partition, row: 0 };
+    }
+
+    /// The position of the next row. A row that is undone leaves a gap, so that its neighbours keep their numbers.
+    fn next_position(&mut self) -> RowPosition {
+        let position = self.at;
+        self.at.row += 1;
+        position
     }
 
     fn unknown_table(&mut self, name: &str) -> &mut UnknownTableBuilder {
@@ -499,10 +539,8 @@ impl Work<'_> {
         reason: &'static str,
         mut detail: String,
     ) {
-        let mut offset = place.record.offset;
-        if place.is_bytes {
-            offset = Offset(offset.0 + place.position as u64);
-        } else if place.position > 0 {
+        let offset = place.offset();
+        if !place.is_bytes && place.position > 0 {
             detail = format!("{detail} (at byte {} of the document)", place.position);
         }
         let range = usize::try_from(place.record.partition).ok().and_then(|index| self.origin.ranges.get(index));

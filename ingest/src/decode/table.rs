@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::error::ArrowError;
 use weir_contract::datetime;
+use weir_contract::position::RowPosition;
 use weir_contract::schema::{ColumnType, TableSchema};
 
 use crate::decode::columns::{Cell, ChunkBase, ColumnBuilder, Extra, finish};
@@ -69,6 +70,8 @@ pub(crate) struct TableBuilder {
     rows: usize,
     /// Raw bytes of the rows.
     pub(crate) raw_bytes: u64,
+    /// Where each row came from; whoever adds a row notes it.
+    pub(crate) positions: Vec<RowPosition>,
     /// The slot of each key of the record before, in order: the guess for the next record.
     order: Vec<usize>,
     next_key: usize,
@@ -94,6 +97,7 @@ impl TableBuilder {
             capacity,
             rows: 0,
             raw_bytes: 0,
+            positions: Vec::new(),
             order: Vec::new(),
             next_key: 0,
             unknown: Vec::new(),
@@ -267,6 +271,8 @@ pub(crate) struct UnknownTableBuilder {
     rows: usize,
     /// Raw bytes of the rows.
     pub(crate) raw_bytes: u64,
+    /// Where each row came from.
+    pub(crate) positions: Vec<RowPosition>,
 }
 
 /// The column with the whole record as JSON text.
@@ -297,11 +303,19 @@ impl UnknownTableBuilder {
             extra,
             rows: 0,
             raw_bytes: 0,
+            positions: Vec::new(),
         }
     }
 
     /// Adds a record; `write` writes it as compact JSON, `time` is what it shows as its time.
-    pub(crate) fn add(&mut self, time: Option<&str>, raw_bytes: u64, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn add(
+        &mut self,
+        position: RowPosition,
+        time: Option<&str>,
+        raw_bytes: u64,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.positions.push(position);
         if let Some(micros) = time.and_then(datetime::parse_iso) {
             self.time.set(self.rows, Cell::Long(micros));
         }

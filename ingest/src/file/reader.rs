@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use weir_contract::ack::AckSender;
 use weir_contract::batch::{Framing, RawBatch, RawRecord};
 use weir_contract::memory::{MemoryBudget, Permit};
-use weir_contract::position::{Offset, OffsetRange, Origin, PartitionId, SourceName};
+use weir_contract::position::{Offset, OffsetRange, Origin, PartitionId, Repeats, SourceName};
 
 use crate::file::config::FileConfig;
 use crate::file::framing::{Cut, Framer, Step, first_row_end};
@@ -161,13 +161,17 @@ impl Reader {
                 slices.map(|range| record(front.slice(range.clone()), start + range.start as u64)).collect()
             }
         };
-        let range =
-            OffsetRange { partition: file.partition.clone(), start: Offset(start), next: Offset(file.position) };
+        let range = OffsetRange {
+            partition: file.partition.clone(),
+            start: Offset(start),
+            next: Offset(file.position),
+            delivered: Offset(0),
+        };
         // The rest of the buffer is reserved anew with the next chunk.
         let mut held = std::mem::replace(permit, self.budget.charge(0));
         held.resize(front.len());
         let batch = RawBatch {
-            origin: Arc::new(Origin { source: self.name.clone(), ranges: vec![range] }),
+            origin: Arc::new(Origin { source: self.name.clone(), ranges: vec![range], positions: Repeats::Unrelated }),
             framing: cut.framing,
             default_table: self.config.table.as_deref().map(Into::into),
             records,

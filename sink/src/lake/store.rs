@@ -213,6 +213,13 @@ impl TableStore {
         self.sync(path).await
     }
 
+    /// Removes an object that no log names; a failure leaves it there.
+    pub(crate) async fn delete(&self, path: &str) {
+        if let Err(error) = self.lake.root.delete(&self.location(path)).await {
+            tracing::debug!(path, %error, "cannot remove a file that is not part of the table");
+        }
+    }
+
     /// Reads the object at `location` (below the table) whole.
     pub(crate) async fn get(&self, location: &Path) -> Result<Bytes, SinkError> {
         let path = location.parts().fold(self.prefix.clone(), |path, part| path.join(part));

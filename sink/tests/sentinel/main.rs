@@ -14,11 +14,11 @@ use rand::{Rng, SeedableRng};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use weir_contract::ack::{self, AckReport, AckSender};
+use weir_contract::ack::{self, AckReport, AckSender, Answered};
 use weir_contract::batch::{Batch, RowKind};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::{Offset, OffsetRange, Origin};
+use weir_contract::position::{Offset, OffsetRange, Origin, Repeats, RowPosition};
 use weir_contract::schema::ColumnType;
 use weir_sink::billing::billed_bytes;
 use weir_sink::metrics::SinkMetrics;
@@ -109,11 +109,15 @@ impl Run {
     }
 
     async fn send_as(&mut self, kind: RowKind, table: &str, rows: RecordBatch) {
-        let range = OffsetRange { partition: "topic/0".into(), start: Offset(7), next: Offset(8) };
+        let range =
+            OffsetRange { partition: "topic/0".into(), start: Offset(7), next: Offset(8), delivered: Offset(0) };
         let batch = Batch {
             table: table.into(),
             kind,
-            origin: Arc::new(Origin { source: "hub".into(), ranges: vec![range] }),
+            positions: RowPosition::numbered(0, rows.num_rows()),
+            mapping: None,
+            has_more: false,
+            origin: Arc::new(Origin { source: "hub".into(), ranges: vec![range], positions: Repeats::Unrelated }),
             raw_bytes: 0,
             ack: self.acks.issue(self.next_batch),
             permit: self.budget.charge(rows.get_array_memory_size()),
@@ -581,7 +585,7 @@ async fn rows_do_not_wait_longer_than_told() {
     let mut run = start(config(&workspace));
     run.send_rows(1).await;
     let report = tokio::time::timeout(Duration::from_secs(10), run.reports.recv()).await.expect("in time");
-    assert_eq!(report, Some(AckReport { batch: 0, durable: true }));
+    assert_eq!(report, Some(AckReport { batch: 0, of: Answered::All, durable: true }));
     run.next_batch = 0;
     run.end().await.result.expect("no error");
 }
