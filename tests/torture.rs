@@ -17,13 +17,14 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::{Value, json};
 use weir_sink::lake::config::{LakeConfig, StorageOption};
-use weir_stand_in::{StandIn, StandInConfig, rule_for_tables};
+use weir_stand_in::{StandIn, StandInConfig};
 
 use crate::support::azurite::Azurite;
 use crate::support::scrape::scrape;
 use crate::support::server::free_port;
 use crate::support::tansu::Tansu;
 use crate::support::weir::{Running, Workplace, lake_counts, lake_rows};
+use crate::support::workspace::load_rules;
 
 const TOPIC: &str = "insights-defender";
 const PARTITIONS: i32 = 8;
@@ -119,10 +120,7 @@ impl Scene {
         let workspace = StandIn::start(settings).await.expect("a free port");
         let place = Workplace::new();
         place.write("secret", secret);
-        let definition = rule_for_tables(&["ASimFileEventLogs", "ASimRegistryEventLogs"]);
-        let loaded = workspace.state().add_rule(&definition).expect("the rule is valid");
-        place.write("rule.json", definition.to_string());
-        let id = &loaded[0].immutable_id;
+        let rules = load_rules(&workspace, &place);
         let (store, lake, lake_yaml) = if in_azurite {
             let store = Azurite::start().await;
             let container = store.create_container("lake").await;
@@ -156,8 +154,7 @@ impl Scene {
                  group: torture\n{instance}      max_batch_bytes: 128KiB\n      commit_interval: 200ms\n      \
                  properties: {{session.timeout.ms: \"6000\", heartbeat.interval.ms: \"500\"}}\n\
                  {lake_yaml}\
-                 sentinel:\n  endpoint: {url}\n  max_wait: 200ms\n  rules:\n    - id: {id}\n      \
-                 definition: \"{{dir}}/rule.json\"\n  credential:\n    client_secret:\n      tenant_id: {tenant}\n      \
+                 sentinel:\n  endpoint: {url}\n  max_wait: 200ms\n  rules:\n{rules}  credential:\n    client_secret:\n      tenant_id: {tenant}\n      \
                  client_id: {client}\n      secret: {{file: \"{{dir}}/secret\"}}\n      authority: {url}\n"
             );
             let text = text.replace("{dir}", &place.path("").display().to_string());

@@ -168,6 +168,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let bench = Bench::on(Arc::new(InMemory::new()));
+            let mut end = 0;
             let mut writers: Vec<(Writer, u64)> = (0..3).map(|_| (Writer::new(&bench), 0)).collect();
             for step in steps {
                 match step {
@@ -184,6 +185,7 @@ proptest! {
                             writer.send(batch).await;
                         }
                         *at += count;
+                        end = end.max(*at);
                     }
                     Step::Restart(number, crash) => {
                         let (writer, _) = writers.remove(number);
@@ -199,9 +201,7 @@ proptest! {
                     }
                 }
             }
-            let mut end = 0;
-            for (writer, at) in writers {
-                end = end.max(at);
+            for (writer, _) in writers {
                 writer.end().await;
             }
             // One more, which reads everything: nothing is missing then, and nothing was doubled.

@@ -209,7 +209,7 @@ mod tests {
         ];
         assert!(others.iter().all(|other| *other != one.of(&at(0, 7, 0))));
         // What stands in a workspace must meet what a later version sends.
-        assert_eq!(one.text(&one.of(&at(0, 7, 0))), "PINNED");
+        assert_eq!(one.text(&one.of(&at(0, 7, 0))), "ABJSm8CSqC5Sy1zI");
     }
 
     #[test]
