@@ -147,11 +147,9 @@ impl Scene {
         };
         let (url, bootstrap) = (workspace.url(), broker.bootstrap());
         for worker in 0..WORKERS {
-            // The first keeps its name over its deaths, so its partitions wait for it; the others' go to who is there.
-            let instance = if worker == 0 { "      group_instance_id: worker-0\n" } else { "" };
             let text = format!(
                 "sources:\n  - name: hub\n    kafka:\n      brokers: [\"{bootstrap}\"]\n      topics: [{TOPIC}]\n      \
-                 group: torture\n{instance}      max_batch_bytes: 128KiB\n      commit_interval: 200ms\n      \
+                 group: torture\n      max_batch_bytes: 128KiB\n      commit_interval: 200ms\n      \
                  properties: {{session.timeout.ms: \"6000\", heartbeat.interval.ms: \"500\"}}\n\
                  {lake_yaml}\
                  sentinel:\n  endpoint: {url}\n  max_wait: 200ms\n  rules:\n{rules}  credential:\n    client_secret:\n      tenant_id: {tenant}\n      \
