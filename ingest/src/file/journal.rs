@@ -185,7 +185,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Known>, usize, usize), Journa
     let mut places = HashMap::new();
     let mut good = first.len();
     let mut count = 0;
-    while let Some(line) = lines.next() {
+    for line in lines {
         let Some(known) = parse_line(line) else {
             if good + line.len() == bytes.len() {
                 break;
