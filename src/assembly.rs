@@ -13,6 +13,7 @@ use weir_ingest::decode::Decoder;
 use weir_ingest::file::{FileSource, Progress};
 use weir_ingest::kafka::KafkaSource;
 use weir_ingest::metrics::IngestMetrics;
+use weir_ingest::objects::ObjectSource;
 use weir_ingest::schema::RawTables;
 use weir_ingest::source::Source;
 use weir_kql::{Catalog, Mode};
@@ -69,7 +70,7 @@ impl Declared {
     }
 }
 
-/// Builds the pipeline of `config`. With `once`, topics are read to their present end.
+/// Builds the pipeline of `config`. With `once`, topics are read to their present end, and nothing is followed.
 ///
 /// # Errors
 ///
@@ -125,6 +126,12 @@ pub(crate) fn assemble(config: &Config, once: bool) -> anyhow::Result<Assembly> 
         let name = SourceName::from(source.name.as_str());
         if let Some(files) = &source.files {
             let source = FileSource::new(name, files.clone(), budget.clone(), declared.ingest.clone())?;
+            let source = source.once(once).remember_in(&config.state.directory);
+            progress.push(source.progress());
+            sources.push(Box::new(source));
+        } else if let Some(objects) = &source.objects {
+            let source = ObjectSource::new(name, objects.clone(), budget.clone(), declared.ingest.clone())?;
+            let source = source.once(once).remember_in(&config.state.directory);
             progress.push(source.progress());
             sources.push(Box::new(source));
         } else if let Some(kafka) = &source.kafka {

@@ -50,8 +50,10 @@ pub(crate) fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut config = config::load(&args.config)?;
     config.sources.clear();
     if !args.paths.is_empty() {
-        let files = FileConfig::new(args.paths.iter().cloned());
-        config.sources.push(SourceConfig { name: "replay".to_owned(), kafka: None, files: Some(files) });
+        // A replay reads all of its files, however often.
+        let files = FileConfig { remember: false, ..FileConfig::new(args.paths.iter().cloned()) };
+        let name = "replay".to_owned();
+        config.sources.push(SourceConfig { name, kafka: None, files: Some(files), objects: None });
     }
     let summary = run::block_on(async {
         let stop = CancellationToken::new();

@@ -23,6 +23,7 @@ mod kafka_faults;
 mod kql;
 mod kql_run;
 mod mapping_tests;
+mod objects;
 mod samples;
 mod stores;
 mod torture;

@@ -1,7 +1,7 @@
 //! Sources and decoders: raw records in, columnar batches out.
 //!
 //! A [`source::Source`] reads records with their positions and hands them over as raw batches: [`mod@file`] reads files
-//! and directories, [`kafka`] consumes topics (Azure Event Hubs included). A [`decode::Decoder`] turns each raw batch
+//! and directories, [`objects`] what lies in an object store, [`kafka`] consumes topics (Azure Event Hubs included). A [`decode::Decoder`] turns each raw batch
 //! into typed Arrow rows, one batch per table, by the raw table schemas in [`schema`]. What cannot be decoded becomes
 //! a dead letter with its bytes and origin; its neighbours are untouched.
 
@@ -10,5 +10,6 @@ pub mod file;
 mod json_text;
 pub mod kafka;
 pub mod metrics;
+pub mod objects;
 pub mod schema;
 pub mod source;

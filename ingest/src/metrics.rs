@@ -58,6 +58,16 @@ pub struct IngestMetrics {
     pub connected: IntGaugeVec,
     /// Records that a source passed over on purpose, by source and reason (such as `tombstone`).
     pub skipped: IntCounterVec,
+    /// Files that a source knows, by source.
+    pub files_known: IntGaugeVec,
+    /// Files that were read to their end, by source.
+    pub files_finished: IntGaugeVec,
+    /// Files whose last line has not ended yet, or whose reading has not come to their end, by source.
+    pub files_open: IntGaugeVec,
+    /// Bytes of files, as stored, that are still to be read, by source.
+    pub files_behind: IntGaugeVec,
+    /// Files that could not be read to their end, by source.
+    pub files_failed: IntCounterVec,
     /// Values kept in `UnknownColumns` because the table's schema has no such column, by table and column; counted by
     /// [`IngestMetrics::count_unknown_column`].
     unknown_columns: IntCounterVec,
@@ -106,6 +116,33 @@ impl IngestMetrics {
                 "weir_source_skipped_records_total",
                 "Records that hold nothing to decode and were passed over, by reason",
                 &["source", "reason"],
+            ),
+            files_known: set.gauge(
+                "weir_source_files_known",
+                "Files and objects that the source has read from, in this run or before, and remembers",
+                &["source"],
+            ),
+            files_finished: set.gauge(
+                "weir_source_files_finished",
+                "Files and objects of weir_source_files_known that were read to their end",
+                &["source"],
+            ),
+            files_open: set.gauge(
+                "weir_source_files_open",
+                "Files and objects of weir_source_files_known that are being followed: more of them is to be read, or \
+                 their last line has not ended yet",
+                &["source"],
+            ),
+            files_behind: set.gauge(
+                "weir_source_files_behind_bytes",
+                "Bytes of files and objects, as stored, that the last look found and that are not read yet",
+                &["source"],
+            ),
+            files_failed: set.counter(
+                "weir_source_files_failed_total",
+                "Attempts to read a file or an object that ended before its end: it is damaged, or cannot be read; the \
+                 log says which",
+                &["source"],
             ),
             unknown_columns: set.counter(
                 "weir_decode_unknown_columns_total",

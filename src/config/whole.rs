@@ -65,7 +65,7 @@ pub(super) fn faults(config: &Config, document: &Document, base: &Path) -> Vec<F
 
 fn check_sources(config: &Config, found: &mut Collector<'_>) {
     if config.sources.is_empty() {
-        found.add("/sources", "no source is configured; add one with `kafka:` or `files:`".to_owned());
+        found.add("/sources", "no source is configured; add one with `kafka:`, `files:` or `objects:`".to_owned());
     }
     let mut names = HashSet::new();
     for (index, source) in config.sources.iter().enumerate() {
@@ -76,10 +76,11 @@ fn check_sources(config: &Config, found: &mut Collector<'_>) {
             let message = format!("another source is called `{}` too; names must differ", source.name);
             found.add(&format!("{place}/name"), message);
         }
-        match (&source.kafka, &source.files) {
-            (None, None) => found.add(&place, "the source has no kind; add `kafka:` or `files:`".to_owned()),
-            (Some(_), Some(_)) => found.add(&place, "the source has two kinds; make two sources of them".to_owned()),
-            _ => check_source(source, &place, found),
+        let kinds = [source.kafka.is_some(), source.files.is_some(), source.objects.is_some()];
+        match kinds.iter().filter(|is_given| **is_given).count() {
+            0 => found.add(&place, "the source has no kind; add `kafka:`, `files:` or `objects:`".to_owned()),
+            1 => check_source(source, &place, found),
+            _ => found.add(&place, "the source has two kinds; make two sources of them".to_owned()),
         }
     }
 }
@@ -88,6 +89,11 @@ fn check_source(source: &SourceConfig, place: &str, found: &mut Collector<'_>) {
     if let Some(files) = &source.files {
         for (key, message) in files.faults() {
             found.add(&format!("{place}/files/{key}"), message);
+        }
+    }
+    if let Some(objects) = &source.objects {
+        for (key, message) in objects.faults() {
+            found.add(&format!("{place}/objects/{key}"), message);
         }
     }
     if let Some(kafka) = &source.kafka {
@@ -188,7 +194,7 @@ mod tests {
              lake: {url: ./lake}\nroutes:\n  - tables: [\"ASim*\"]\n    to: [sentinel]\n",
         );
         assert!(told.contains("weir.yaml:4: `sources[1].name`: another source is called `a` too"), "{told}");
-        assert!(told.contains("`sources[1]`: the source has no kind; add `kafka:` or `files:`"), "{told}");
+        assert!(told.contains("`sources[1]`: the source has no kind; add `kafka:`, `files:` or `objects:`"), "{told}");
         assert!(told.contains("`routes[0].to[0]`: `sentinel` is not configured"), "{told}");
     }
 
