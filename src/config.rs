@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use weir_contract::units::{ByteSize, Span};
 use weir_ingest::file::FileConfig;
+use weir_ingest::http::HttpConfig;
 use weir_ingest::kafka::config::KafkaConfig;
 use weir_sink::lake::config::LakeConfig;
 use weir_sink::sentinel::config::SentinelConfig;
@@ -64,6 +65,9 @@ pub(crate) struct SourceConfig {
     /// Files, read to their end.
     #[serde(default)]
     pub(crate) files: Option<FileConfig>,
+    /// Requests of senders: JSON, and events of Splunk's HTTP Event Collector.
+    #[serde(default)]
+    pub(crate) http: Option<HttpConfig>,
 }
 
 /// Which mapping files are in force.

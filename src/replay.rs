@@ -51,7 +51,7 @@ pub(crate) fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     config.sources.clear();
     if !args.paths.is_empty() {
         let files = FileConfig::new(args.paths.iter().cloned());
-        config.sources.push(SourceConfig { name: "replay".to_owned(), kafka: None, files: Some(files) });
+        config.sources.push(SourceConfig { name: "replay".to_owned(), kafka: None, files: Some(files), http: None });
     }
     let summary = run::block_on(async {
         let stop = CancellationToken::new();

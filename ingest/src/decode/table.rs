@@ -194,6 +194,15 @@ impl TableBuilder {
         self.columns[column].as_ref().is_some_and(|builder| builder.is_set(self.rows))
     }
 
+    /// Sets the event time of the current row, in microseconds since 1970 UTC, if it has none of its own.
+    pub(crate) fn put_time_if_none(&mut self, micros: i64) {
+        let has_own = self.table.timestamp().is_some_and(|column| self.is_set(column));
+        let time = self.table.time_generated();
+        if !has_own && !self.is_set(time) {
+            self.set(time, ColumnType::Datetime, Cell::Long(micros));
+        }
+    }
+
     /// Ends the current row. If it has no time although it must, the row is undone.
     pub(crate) fn end_row(&mut self, raw_bytes: u64) -> Result<(), MissingTime> {
         self.next_key = 0;
@@ -302,7 +311,12 @@ impl UnknownTableBuilder {
 
     /// Adds a record; `write` writes it as compact JSON, `time` is what it shows as its time.
     pub(crate) fn add(&mut self, time: Option<&str>, raw_bytes: u64, write: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(micros) = time.and_then(datetime::parse_iso) {
+        self.add_at(time.and_then(datetime::parse_iso), raw_bytes, write);
+    }
+
+    /// As [`UnknownTableBuilder::add`], with the time in microseconds since 1970 UTC.
+    pub(crate) fn add_at(&mut self, time: Option<i64>, raw_bytes: u64, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(micros) = time {
             self.time.set(self.rows, Cell::Long(micros));
         }
         self.table.set(self.rows, Cell::Text(self.name_view));
