@@ -78,7 +78,8 @@ mod tests {
         fn what_is_written_is_read(received_us: i64, table in "[A-Z][a-z]{0,20}|", body: Vec<u8>, kind in 0..3usize) {
             let table = (!table.is_empty()).then_some(&*table);
             let pushed = Pushed { kind: KINDS[kind].1, received_us, table, body: &body };
-            prop_assert_eq!(Pushed::parse(&pushed.to_bytes()), Some(pushed));
+            let bytes = pushed.to_bytes();
+            prop_assert_eq!(Pushed::parse(&bytes), Some(pushed));
         }
 
         #[test]
