@@ -1,7 +1,7 @@
 //! Events of Splunk's HTTP Event Collector: the row is what stands under `event`, the rest is its envelope.
 //!
 //! The envelope's `time` is the event time of a row that has none; without one, the time of receipt is, as the collector
-//! documents it (https://docs.splunk.com/Documentation/Splunk/latest/Data/FormateventsforHTTPEventCollector). What the
+//! documents it (<https://docs.splunk.com/Documentation/Splunk/latest/Data/FormateventsforHTTPEventCollector>). What the
 //! envelope has beside it stands in `UnknownColumns` as `envelope.<key>`. An event that is no object is kept whole.
 
 use weir_contract::datetime::{self, SECOND_US};

@@ -1,6 +1,6 @@
 //! Splunk's HTTP Event Collector: `/services/collector` and what is below it.
 //!
-//! Paths, answers and their codes are those of https://docs.splunk.com/Documentation/Splunk/latest/Data/HECRESTendpoints
+//! Paths, answers and their codes are those of <https://docs.splunk.com/Documentation/Splunk/latest/Data/HECRESTendpoints>
 //! and its list of error codes. Unlike there, a request with a faulty event is refused whole: nothing of it is taken, and
 //! the sender is told the number of that event.
 

@@ -1,7 +1,7 @@
 //! The HTTP source: senders post JSON, or events of Splunk's HTTP Event Collector.
 //!
-//! A request is answered with success only when what it brought is durable in the buffer ([`crate::push`]); from there on
-//! no crash of ours loses it. Bodies are not parsed here further than an answer needs: [`plain`] takes them as they are,
+//! A request is answered with success only when what it brought is durable in the buffer (`crate::push`); from there on
+//! no crash of ours loses it. Bodies are not parsed here further than an answer needs: `plain` takes them as they are,
 //! [`collector`] cuts them into events.
 
 mod body;

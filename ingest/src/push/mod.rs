@@ -6,7 +6,7 @@
 //!              └── answer ┘                  the front ◀─┘ acknowledgements
 //! ```
 //!
-//! [`intake`] takes records in and says when they are durable; [`delivery`] hands them to the pipeline and moves the
+//! `intake` takes records in and says when they are durable; `delivery` hands them to the pipeline and moves the
 //! buffer's front. Both have memory of their own share, so that a pipeline that waits for a slow sink does not keep the
 //! buffer from taking records in.
 

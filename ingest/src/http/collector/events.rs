@@ -56,8 +56,8 @@ pub fn events<T>(body: &[u8], mut make: impl FnMut(&Event<'_>) -> T) -> Result<V
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let text = std::str::from_utf8(body).map_err(|_| (None, EventFault::Format))?;
     let mut made = Vec::new();
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
-    while let Some(value) = values.next() {
+    let values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    for value in values {
         let number = made.len();
         let value = value.map_err(|_| (Some(number), EventFault::Format))?;
         if value.get().starts_with('[') {
