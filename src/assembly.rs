@@ -11,6 +11,7 @@ use weir_contract::position::SourceName;
 use weir_contract::schema::TableSchema;
 use weir_ingest::decode::Decoder;
 use weir_ingest::file::{FileSource, Progress};
+use weir_ingest::http::HttpSource;
 use weir_ingest::kafka::KafkaSource;
 use weir_ingest::metrics::IngestMetrics;
 use weir_ingest::objects::ObjectSource;
@@ -138,6 +139,10 @@ pub(crate) fn assemble(config: &Config, once: bool) -> anyhow::Result<Assembly> 
             let source = KafkaSource::new(name, kafka.clone(), budget.clone(), declared.ingest.clone())?;
             let source = source.read_to_end(once).remember_workspace(config.sentinel.is_some());
             sources.push(Box::new(source));
+        } else if let Some(http) = &source.http {
+            let state = config.state.directory.clone();
+            let source = HttpSource::new(name, http.clone(), state, budget.clone(), declared.ingest.clone())?;
+            sources.push(Box::new(source.read_to_end(once)));
         }
     }
     let normalizer =

@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use weir_contract::units::{ByteSize, Span};
 use weir_ingest::file::FileConfig;
+use weir_ingest::http::HttpConfig;
 use weir_ingest::kafka::config::KafkaConfig;
 use weir_ingest::objects::ObjectsConfig;
 use weir_sink::lake::config::LakeConfig;
@@ -68,6 +69,9 @@ pub(crate) struct SourceConfig {
     /// Objects in a bucket, container or folder, and what is added to them.
     #[serde(default)]
     pub(crate) objects: Option<ObjectsConfig>,
+    /// Requests of senders: JSON, and events of Splunk's HTTP Event Collector.
+    #[serde(default)]
+    pub(crate) http: Option<HttpConfig>,
 }
 
 /// Which mapping files are in force.

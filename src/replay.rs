@@ -53,7 +53,7 @@ pub(crate) fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         // A replay reads all of its files, however often.
         let files = FileConfig { remember: false, ..FileConfig::new(args.paths.iter().cloned()) };
         let name = "replay".to_owned();
-        config.sources.push(SourceConfig { name, kafka: None, files: Some(files), objects: None });
+        config.sources.push(SourceConfig { name, kafka: None, files: Some(files), objects: None, http: None });
     }
     let summary = run::block_on(async {
         let stop = CancellationToken::new();

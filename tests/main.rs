@@ -17,6 +17,7 @@ mod explain;
 mod files;
 mod flow;
 mod guide;
+mod http;
 mod hunt;
 mod kafka;
 mod kafka_faults;

@@ -11,6 +11,8 @@ use weir_contract::dead_letter::DeadLetter;
 use weir_contract::metrics::MetricSet;
 use weir_contract::position::SourceName;
 
+use crate::push::metrics::PushMetrics;
+
 /// Names of unknown columns that are told apart, per table: each is a time series, and a sender chooses it.
 const MAX_COLUMNS: usize = 100;
 /// Longest name of an unknown column in a label, in bytes.
@@ -80,6 +82,8 @@ pub struct IngestMetrics {
     pub dead_letters: IntCounterVec,
     /// Time to decode one raw batch, by source.
     pub decode_seconds: HistogramVec,
+    /// Those of push sources.
+    pub(crate) push: PushMetrics,
 }
 
 impl IngestMetrics {
@@ -167,6 +171,7 @@ impl IngestMetrics {
                 &["source", "stage", "reason"],
             ),
             decode_seconds: set.seconds("weir_decode_seconds", "Time to decode one raw batch", &["source"]),
+            push: PushMetrics::new(set),
         }
     }
 

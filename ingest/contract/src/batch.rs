@@ -18,6 +18,8 @@ pub enum Framing {
     Lines,
     /// CSV with a header: the payload's first line names the columns (a source repeats it in each record).
     Csv,
+    /// Each payload tells itself what it is ([`crate::pushed`]).
+    Pushed,
     /// Each payload is a piece of a record that is larger than the source may hold: to be refused, not read.
     Oversized,
 }

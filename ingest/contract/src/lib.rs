@@ -13,6 +13,7 @@ pub mod json;
 pub mod memory;
 pub mod metrics;
 pub mod position;
+pub mod pushed;
 pub mod schema;
 pub mod secret;
 pub mod units;

@@ -11,6 +11,7 @@
 
 mod columns;
 mod csv;
+mod event;
 mod json;
 mod route;
 mod table;
@@ -29,6 +30,7 @@ use weir_contract::batch::{Batch, Framing, RawBatch, RawRecord, RowKind};
 use weir_contract::dead_letter::{DEAD_LETTERS, DeadLetter, Stage};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::position::{Offset, Origin, RowPosition};
+use weir_contract::pushed::{Kind, Pushed};
 
 use crate::decode::columns::ChunkBase;
 use crate::decode::csv::{Header, Row};
@@ -95,6 +97,7 @@ impl Decoder {
             router: &self.router,
             origin: &raw.origin,
             default_table: raw.default_table.as_deref(),
+            received_us: None,
             tables: Vec::new(),
             unknown_tables: Vec::new(),
             letters: Vec::new(),
@@ -170,6 +173,8 @@ struct Work<'w> {
     router: &'w Router,
     origin: &'w Origin,
     default_table: Option<&'w str>,
+    /// When an event of the HTTP Event Collector was received; none while other records are read.
+    received_us: Option<i64>,
     tables: Vec<TableBuilder>,
     unknown_tables: Vec<UnknownTableBuilder>,
     letters: Vec<DeadLetter>,
@@ -219,9 +224,9 @@ impl Place<'_> {
     }
 }
 
-impl Work<'_> {
+impl<'w> Work<'w> {
     /// Reads all records and returns the chunk that the rows' views point into.
-    fn read(&mut self, records: &[RawRecord], framing: Framing) -> Vec<u8> {
+    fn read(&mut self, records: &'w [RawRecord], framing: Framing) -> Vec<u8> {
         let too_large = match framing {
             Framing::Oversized => {
                 Some("the record is larger than `max_record_size`; it is kept in pieces, in order of offset".to_owned())
@@ -253,11 +258,35 @@ impl Work<'_> {
                 Framing::Document => self.read_document(copy, &record.payload, place, SPLITS),
                 Framing::Lines => self.read_lines(copy, &record.payload, place),
                 Framing::Csv => self.read_csv(copy, &record.payload, place),
+                Framing::Pushed => self.read_pushed(copy, &record.payload, place),
                 Framing::Oversized => unreachable!("refused above"),
             }
             start = end;
         }
         chunk
+    }
+
+    /// Reads a record that a push source kept; its place in the order is the buffer's.
+    fn read_pushed(&mut self, copy: &mut [u8], original: &'w [u8], place: Place<'_>) {
+        let Some(pushed) = Pushed::parse(original) else {
+            let detail = "the buffer's record has not the form that this build knows; was it written by a newer one?";
+            return self.refuse(place, original.len(), None, "unknown_form", detail.to_owned());
+        };
+        let before = original.len() - pushed.body.len();
+        let place = Place { position: 0, ..place.part(before) };
+        let of_batch = self.default_table;
+        self.default_table = pushed.table.or(of_batch);
+        let copy = &mut copy[before..];
+        match pushed.kind {
+            Kind::Document => self.read_document(copy, pushed.body, place, SPLITS),
+            Kind::Lines => self.read_lines(copy, pushed.body, place),
+            Kind::Event => {
+                self.received_us = Some(pushed.received_us);
+                self.read_document(copy, pushed.body, place, 0);
+                self.received_us = None;
+            }
+        }
+        self.default_table = of_batch;
     }
 
     fn read_lines(&mut self, copy: &mut [u8], original: &[u8], place: Place<'_>) {
@@ -324,6 +353,9 @@ impl Work<'_> {
     }
 
     fn read_item(&mut self, document: &Document<'_>, at: usize, bytes: u64, place: Place<'_>) {
+        if let Some(received_us) = self.received_us {
+            return self.read_event(document, at, received_us, bytes, place);
+        }
         match document.item(at) {
             Item::Record(record) => self.read_record(document, record, bytes, place),
             Item::Items { at, len, key } => {

@@ -198,6 +198,15 @@ impl TableBuilder {
         self.columns[column].as_ref().is_some_and(|builder| builder.is_set(self.rows))
     }
 
+    /// Sets the event time of the current row, in microseconds since 1970 UTC, if it has none of its own.
+    pub(crate) fn put_time_if_none(&mut self, micros: i64) {
+        let has_own = self.table.timestamp().is_some_and(|column| self.is_set(column));
+        let time = self.table.time_generated();
+        if !has_own && !self.is_set(time) {
+            self.set(time, ColumnType::Datetime, Cell::Long(micros));
+        }
+    }
+
     /// Ends the current row. If it has no time although it must, the row is undone.
     pub(crate) fn end_row(&mut self, raw_bytes: u64) -> Result<(), MissingTime> {
         self.next_key = 0;
@@ -315,8 +324,19 @@ impl UnknownTableBuilder {
         raw_bytes: u64,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
+        self.add_at(position, time.and_then(datetime::parse_iso), raw_bytes, write);
+    }
+
+    /// As [`UnknownTableBuilder::add`], with the time in microseconds since 1970 UTC.
+    pub(crate) fn add_at(
+        &mut self,
+        position: RowPosition,
+        time: Option<i64>,
+        raw_bytes: u64,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         self.positions.push(position);
-        if let Some(micros) = time.and_then(datetime::parse_iso) {
+        if let Some(micros) = time {
             self.time.set(self.rows, Cell::Long(micros));
         }
         self.table.set(self.rows, Cell::Text(self.name_view));
