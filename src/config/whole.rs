@@ -84,8 +84,7 @@ fn check_sources(config: &Config, found: &mut Collector<'_>) {
             let message = format!("another source is called `{}` too; names must differ", source.name);
             found.add(&format!("{place}/name"), message);
         }
-        let kinds =
-            [source.kafka.is_some(), source.files.is_some(), source.objects.is_some(), source.http.is_some()];
+        let kinds = [source.kafka.is_some(), source.files.is_some(), source.objects.is_some(), source.http.is_some()];
         match kinds.into_iter().filter(|is_there| *is_there).count() {
             0 => {
                 let message = "the source has no kind; add `kafka:`, `files:`, `objects:` or `http:`";

@@ -38,13 +38,16 @@ impl Work<'_> {
                 let own = object.and_then(|object| document.text_of(object, &TIME_KEYS)).and_then(datetime::parse_iso);
                 let time = time.or(own).unwrap_or(received_us);
                 let text = document.object_text(envelope);
-                self.unknown_table(name).add_at(Some(time), bytes, |out| compact_into(text, out));
+                let position = self.next_position();
+                self.unknown_table(name).add_at(position, Some(time), bytes, |out| compact_into(text, out));
                 return;
             }
         };
         let base = Document::chunk_base(document.address, place.in_chunk);
         let needs_time = table.needs_time();
+        let position = self.next_position();
         let builder = builder_of(&mut self.tables, table, base, self.bytes, bytes);
+        builder.positions.push(position);
         let inner = properties.and_then(|at| document.object(at));
         match (object, inner) {
             (Some(object), Some(inner)) => document.fill_row(inner, Some(object), builder),
@@ -62,6 +65,7 @@ impl Work<'_> {
             builder.put_time_if_none(time);
         }
         if builder.end_row(bytes) == Err(MissingTime) {
+            builder.positions.pop();
             let time = object.and_then(|object| document.text_of(object, &TIME_KEYS));
             let (place, length) = place.of_object(document, envelope);
             self.refuse(place, length, Some(table), "missing_time", missing_time(time));

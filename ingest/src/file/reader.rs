@@ -376,12 +376,14 @@ impl<F: Files> Reader<F> {
         // The rest of the buffer is reserved anew with the next chunk.
         let mut held = std::mem::replace(permit, self.budget.charge(0));
         held.resize(front.len());
+        // What remembers nothing reads its files anew each time, and means to.
+        let positions = if self.reading.remembers { Repeats::Same } else { Repeats::Unrelated };
         let batch = self.next_batch;
         self.next_batch += 1;
         // Before it is sent: it may be acknowledged at once.
         locked(&self.ledger).hand_over(file.id, batch, file.reached(mark));
         let batch = RawBatch {
-            origin: Arc::new(Origin { source: self.name.clone(), ranges: vec![range], positions: Repeats::Unrelated }),
+            origin: Arc::new(Origin { source: self.name.clone(), ranges: vec![range], positions }),
             framing: cut.framing,
             default_table: self.reading.table.as_deref().map(Into::into),
             records,

@@ -10,7 +10,7 @@ use weir_buffer::buffer::{Buffer, BufferError};
 use weir_contract::ack::{self, AckReport, AckSender};
 use weir_contract::batch::{Framing, RawBatch, RawRecord};
 use weir_contract::memory::MemoryBudget;
-use weir_contract::position::{Offset, OffsetRange, Origin, PartitionId, SourceName};
+use weir_contract::position::{Offset, OffsetRange, Origin, PartitionId, Repeats, SourceName};
 
 use super::intake::now_us;
 use super::metrics::PushMetrics;
@@ -110,9 +110,14 @@ impl Delivery {
                 .collect();
             permit.resize(usize::try_from(wanted).unwrap_or(usize::MAX) + records.len() * size_of::<RawRecord>());
             pending.lock().expect("no panic while it is held").handed_over(next);
-            let range = OffsetRange { partition: partition.clone(), start: Offset(start), next: Offset(next) };
+            let range = OffsetRange {
+                partition: partition.clone(),
+                start: Offset(start),
+                next: Offset(next),
+                delivered: Offset(0),
+            };
             slot.send(RawBatch {
-                origin: Arc::new(Origin { source: self.name.clone(), ranges: vec![range] }),
+                origin: Arc::new(Origin { source: self.name.clone(), ranges: vec![range], positions: Repeats::Same }),
                 framing: Framing::Pushed,
                 default_table: None,
                 records,
@@ -136,13 +141,13 @@ impl Delivery {
             tokio::select! {
                 report = reports.recv() => match report {
                     None => break,
-                    Some(AckReport { batch, durable: true }) => {
+                    Some(AckReport { batch, durable: true, .. }) => {
                         let front = pending.lock().expect("no panic while it is held").acknowledged(batch);
                         if let Some(front) = front {
                             self.buffer.acknowledge(front);
                         }
                     }
-                    Some(AckReport { batch, durable: false }) => {
+                    Some(AckReport { batch, durable: false, .. }) => {
                         not_durable.get_or_insert(batch);
                         stop.cancel();
                     }
