@@ -247,6 +247,8 @@ impl Scene {
         }
         let present = in_workspace.iter().filter(|count| **count > 0).count();
         assert_eq!(ids.len(), present, "the copies of an event share their id: what doubles can be told");
+        tell_gaps("lake", &in_lake);
+        tell_gaps("workspace", &in_workspace);
         let doubled = |counts: &[u32]| counts.iter().map(|count| u64::from(count.saturating_sub(1))).sum();
         let missing = |counts: &[u32]| counts.iter().filter(|count| **count == 0).count() as u64;
         Verdict {
@@ -255,6 +257,22 @@ impl Scene {
             doubled_workspace: doubled(&in_workspace),
             lost_workspace: missing(&in_workspace),
             in_flight_max,
+        }
+    }
+}
+
+/// Prints which events are missing, as stretches.
+fn tell_gaps(place: &str, counts: &[u32]) {
+    let mut start = None;
+    for number in 0..=counts.len() {
+        let is_missing = counts.get(number) == Some(&0);
+        match (is_missing, start) {
+            (true, None) => start = Some(number),
+            (false, Some(first)) => {
+                eprintln!("missing in the {place}: events {first} to {}", number - 1);
+                start = None;
+            }
+            _ => {}
         }
     }
 }
