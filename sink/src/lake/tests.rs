@@ -194,16 +194,18 @@ async fn every_column_type_survives() {
 
 #[tokio::test]
 async fn dead_letters_keep_their_bytes() {
-    use weir_contract::dead_letter::{DEAD_LETTERS, DeadLetter, Stage, to_rows};
+    use weir_contract::dead_letter::{DEAD_LETTERS, DeadLetter, Form, Stage, to_rows};
     let mut bench = Bench::on(Arc::new(InMemory::new()));
     let letter = DeadLetter {
         source: "hub".into(),
         partition: "t/0".into(),
         offset: weir_contract::position::Offset(7),
         table: None,
+        mapping: None,
         stage: Stage::Decode,
         reason: "invalid_utf8",
         detail: "byte 1".into(),
+        form: Form::Document,
         payload: bytes::Bytes::from_static(b"\xff\x00{"),
     };
     bench.write(DEAD_LETTERS, vec![to_rows(&[letter], parse_iso(NOON).expect("a date"))]).await.expect("written");

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 use weir_contract::batch::{Batch, RowKind};
-use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, Stage};
+use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, Form, Stage};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
 use weir_contract::position::Offset;
 
@@ -135,14 +135,17 @@ impl Courier {
             partition,
             offset,
             table: Some(Arc::clone(&to.table)),
+            mapping: None,
             stage: Stage::Sink,
             reason,
             detail: format!("{detail} (row {position} of a batch made from {} ranges)", origin.ranges.len()),
+            form: Form::Row,
             payload: Bytes::copy_from_slice(row.json().strip_suffix(b",").unwrap_or(row.json())),
         };
-        let rows = dead_letter::to_rows(&[letter], now_us());
+        let letters = [letter];
+        self.metrics.dead_letters.count(&letters);
+        let rows = dead_letter::to_rows(&letters, now_us());
         let permit = self.budget.charge(unique_bytes(&rows));
-        self.metrics.dead_letters.with_label_values(&[&*to.table, reason]).inc();
         self.metrics.shared.buffered_rows.with_label_values(&[SINK]).dec();
         self.metrics.shared.buffered_bytes.with_label_values(&[SINK]).sub(row.json().len() as i64);
         let (ack, was_last) = row.hand_over();
@@ -153,9 +156,8 @@ impl Courier {
     }
 
     /// Hands on rows of a table that the workspace has no place for; `letters` carry their acknowledgement.
-    pub async fn refuse(&self, table: &str, reason: &'static str, letters: Batch) -> Result<(), SinkError> {
+    pub async fn refuse(&self, table: &str, letters: Batch) -> Result<(), SinkError> {
         let rows = letters.rows.num_rows() as u64;
-        self.metrics.dead_letters.with_label_values(&[table, reason]).inc_by(rows);
         self.metrics.shared.buffered_rows.with_label_values(&[SINK]).sub(rows as i64);
         self.count(table, TableTotals { batches: 1, refused: rows, ..TableTotals::default() });
         self.hand_to_lake(table, letters).await

@@ -44,7 +44,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, RowKind};
-use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, Stage};
+use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, DeadLetterMetrics, Form, Stage};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
 use weir_contract::position::Offset;
 
@@ -99,7 +99,6 @@ struct Encoded {
 struct Unfit {
     table: Arc<str>,
     letters: Batch,
-    reason: &'static str,
     why: SinkError,
 }
 
@@ -162,16 +161,16 @@ impl SentinelSink {
             Err(why) if batch.kind == RowKind::Normalized => return Err(why),
             Err(why) => Err(why),
         };
-        let budget = self.budget.clone();
+        let (budget, counted) = (self.budget.clone(), self.metrics.dead_letters.clone());
         Ok(Some(tokio::task::spawn_blocking(move || match to {
-            Ok(to) => encode(batch, to, &budget),
-            Err(why) => unfit(batch, why, &budget).map(Err),
+            Ok(to) => encode(batch, to, &budget, &counted),
+            Err(why) => unfit(batch, why, &budget, &counted).map(Err),
         })))
     }
 
     /// Makes dead letters of a batch that the workspace has no place for.
     async fn refuse(&mut self, unfit: Unfit) -> Result<(), SinkError> {
-        let Unfit { table, letters, reason, why } = unfit;
+        let Unfit { table, letters, why } = unfit;
         if self.told_unfit.insert(Arc::clone(&table)) {
             tracing::error!(
                 table = &*table,
@@ -179,7 +178,7 @@ impl SentinelSink {
                 "the workspace has no place for these rows; they become dead letters"
             );
         }
-        self.courier.refuse(&table, reason, letters).await
+        self.courier.refuse(&table, letters).await
     }
 
     /// Queues encoded rows and moves full payloads to `ready`.
@@ -334,13 +333,18 @@ impl Sink for SentinelSink {
 /// A batch that is being encoded: as JSON in the end, or as dead letters.
 type Encoding = JoinHandle<Result<Result<Encoded, Unfit>, SinkError>>;
 
-fn encode(batch: Batch, to: Arc<Destination>, budget: &MemoryBudget) -> Result<Result<Encoded, Unfit>, SinkError> {
+fn encode(
+    batch: Batch,
+    to: Arc<Destination>,
+    budget: &MemoryBudget,
+    counted: &DeadLetterMetrics,
+) -> Result<Result<Encoded, Unfit>, SinkError> {
     let start = std::time::Instant::now();
     let selected = match definition::select(&batch.rows, &batch.table, &to.stream, to.columns.as_deref()) {
         Ok(selected) => selected,
         // What a mapping makes was compared with the rule at the start.
         Err(why) if batch.kind == RowKind::Normalized => return Err(why),
-        Err(why) => return unfit(batch, why, budget).map(Err),
+        Err(why) => return unfit(batch, why, budget, counted).map(Err),
     };
     let Batch { table, rows, origin, ack, mut permit, .. } = batch;
     drop(rows);
@@ -354,7 +358,7 @@ fn encode(batch: Batch, to: Arc<Destination>, budget: &MemoryBudget) -> Result<R
 }
 
 /// One dead letter for each row of `batch`, with the batch's acknowledgement.
-fn unfit(batch: Batch, why: SinkError, budget: &MemoryBudget) -> Result<Unfit, SinkError> {
+fn unfit(batch: Batch, why: SinkError, budget: &MemoryBudget, counted: &DeadLetterMetrics) -> Result<Unfit, SinkError> {
     let Batch { table, rows, origin, ack, .. } = batch;
     let encoded = EncodedRows::encode(&rows).map_err(|cause| SinkError::encode(&table, cause))?;
     let reason = if matches!(why, SinkError::Schema { .. }) { "not_declared" } else { "no_rule" };
@@ -367,17 +371,20 @@ fn unfit(batch: Batch, why: SinkError, budget: &MemoryBudget) -> Result<Unfit, S
         partition: partition.clone(),
         offset,
         table: Some(Arc::clone(&table)),
+        mapping: None,
         stage: Stage::Sink,
         reason,
         detail: format!("{why} (row {row} of a batch made from {} ranges)", origin.ranges.len()),
+        form: Form::Row,
         payload: Bytes::copy_from_slice(encoded.row(row)),
     };
     let letters: Vec<_> = (0..encoded.len()).map(letter).collect();
+    counted.count(&letters);
     let rows = dead_letter::to_rows(&letters, now_us());
     let permit = budget.charge(unique_bytes(&rows));
     let letters =
         Batch { table: DEAD_LETTERS.into(), kind: RowKind::DeadLetter, rows, origin, raw_bytes: 0, ack, permit };
-    Ok(Unfit { table, letters, reason, why })
+    Ok(Unfit { table, letters, why })
 }
 
 fn too_large_detail(row: &Segment, packing: Packing) -> String {
