@@ -27,7 +27,7 @@ pub fn bisect<T, E: Clone>(
     if count == 0 {
         return found;
     }
-    let mut stack = vec![0..count];
+    let mut stack: Vec<Range<usize>> = std::iter::once(0..count).collect();
     while let Some(items) = stack.pop() {
         match work(items.clone()) {
             Ok(done) => found.done.push((items, done)),
