@@ -76,7 +76,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// Sends the records in the order of their positions; stops early if nobody takes more.
+    /// Sends the records in the order of their positions; stops early if nobody takes more. Waits for room in memory,
+    /// except amid a record in pieces, which must fit whole.
     async fn send(&self, out: &mpsc::Sender<Ready>, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut wanted: HashMap<&str, (usize, usize)> = HashMap::new();
         for (at, ids) in self.plan.records.iter().enumerate() {
@@ -90,9 +91,13 @@ impl Reader {
             for (letter, payload) in columns.letters() {
                 // Removed, so that a letter that a crash has doubled is sent once.
                 let Some((at, piece)) = wanted.remove(&*letter.id) else { continue };
-                let permit = tokio::select! {
-                    permit = self.budget.reserve(payload.len()) => permit,
-                    () = stop.cancelled() => return Ok(()),
+                // To wait while pieces are held could wait for what only the next piece sets free.
+                let permit = match open.is_empty() {
+                    false => self.budget.charge(payload.len()),
+                    true => tokio::select! {
+                        permit = self.budget.reserve(payload.len()) => permit,
+                        () = stop.cancelled() => return Ok(()),
+                    },
                 };
                 let pieces = open.entry(at).or_default();
                 pieces.insert(piece, (payload, permit));
