@@ -5,7 +5,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/target/venv/bin:$(PATH)
 TIMED := scripts/timed.sh
 
-.PHONY: help demo test setup-test check format lint docs units bench deny clean
+.PHONY: help demo test setup-test check format lint docs units bench torture deny clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ bench: ## Time JSON file to ASIM to Delta beside DuckDB
 	@scripts/setup.sh test
 	cargo build --release --locked
 	benches/run.sh
+
+torture: ## Kill workers a hundred times over a million events, on a disk and on an object store (about an hour)
+	@scripts/setup.sh test
+	WEIR_TORTURE_EVENTS=$${WEIR_TORTURE_EVENTS:-1000000} WEIR_TORTURE_KILLS=$${WEIR_TORTURE_KILLS:-100} \
+		cargo test --release --workspace --locked --test main -- torture:: --nocapture --test-threads=1
 
 # Not part of `test`: cargo-deny itself takes minutes to build.
 deny: ## Check licences, versions and sources of all dependencies (installs cargo-deny if absent)

@@ -98,7 +98,7 @@ def run_weir(binary, source, folder):
         # JSON is YAML, and quotes paths for us.
         json.dump(
             {
-                "sources": [{"name": "bench", "files": {"paths": [os.path.abspath(source)]}}],
+                "sources": [{"name": "bench", "files": {"paths": [os.path.abspath(source)], "remember": False}}],
                 "lake": {"url": os.path.abspath(lake)},
             },
             text,

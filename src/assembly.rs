@@ -11,8 +11,10 @@ use weir_contract::position::SourceName;
 use weir_contract::schema::TableSchema;
 use weir_ingest::decode::Decoder;
 use weir_ingest::file::{FileSource, Progress};
+use weir_ingest::http::HttpSource;
 use weir_ingest::kafka::KafkaSource;
 use weir_ingest::metrics::IngestMetrics;
+use weir_ingest::objects::ObjectSource;
 use weir_ingest::schema::RawTables;
 use weir_ingest::source::Source;
 use weir_kql::{Catalog, Mode};
@@ -69,7 +71,7 @@ impl Declared {
     }
 }
 
-/// Builds the pipeline of `config`. With `once`, topics are read to their present end.
+/// Builds the pipeline of `config`. With `once`, topics are read to their present end, and nothing is followed.
 ///
 /// # Errors
 ///
@@ -125,10 +127,21 @@ pub(crate) fn assemble(config: &Config, once: bool) -> anyhow::Result<Assembly> 
         let name = SourceName::from(source.name.as_str());
         if let Some(files) = &source.files {
             let source = FileSource::new(name, files.clone(), budget.clone(), declared.ingest.clone())?;
+            let source = source.once(once).remember_in(&config.state.directory);
+            progress.push(source.progress());
+            sources.push(Box::new(source));
+        } else if let Some(objects) = &source.objects {
+            let source = ObjectSource::new(name, objects.clone(), budget.clone(), declared.ingest.clone())?;
+            let source = source.once(once).remember_in(&config.state.directory);
             progress.push(source.progress());
             sources.push(Box::new(source));
         } else if let Some(kafka) = &source.kafka {
             let source = KafkaSource::new(name, kafka.clone(), budget.clone(), declared.ingest.clone())?;
+            let source = source.read_to_end(once).remember_workspace(config.sentinel.is_some());
+            sources.push(Box::new(source));
+        } else if let Some(http) = &source.http {
+            let state = config.state.directory.clone();
+            let source = HttpSource::new(name, http.clone(), state, budget.clone(), declared.ingest.clone())?;
             sources.push(Box::new(source.read_to_end(once)));
         }
     }

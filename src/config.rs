@@ -17,7 +17,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use weir_contract::units::{ByteSize, Span};
 use weir_ingest::file::FileConfig;
+use weir_ingest::http::HttpConfig;
 use weir_ingest::kafka::config::KafkaConfig;
+use weir_ingest::objects::ObjectsConfig;
 use weir_sink::lake::config::LakeConfig;
 use weir_sink::sentinel::config::SentinelConfig;
 
@@ -61,9 +63,15 @@ pub(crate) struct SourceConfig {
     /// Kafka topics, or Event Hubs through their Kafka endpoint.
     #[serde(default)]
     pub(crate) kafka: Option<KafkaConfig>,
-    /// Files, read to their end.
+    /// Files, read to their end and, if asked, followed.
     #[serde(default)]
     pub(crate) files: Option<FileConfig>,
+    /// Objects in a bucket, container or folder, and what is added to them.
+    #[serde(default)]
+    pub(crate) objects: Option<ObjectsConfig>,
+    /// Requests of senders: JSON, and events of Splunk's HTTP Event Collector.
+    #[serde(default)]
+    pub(crate) http: Option<HttpConfig>,
 }
 
 /// Which mapping files are in force.

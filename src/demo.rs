@@ -139,6 +139,7 @@ async fn start_workspace(folder: &Path) -> anyhow::Result<(StandIn, PathBuf)> {
          \x20 - name: demo\n\
          \x20   files:\n\
          \x20     paths: [{events}]\n\
+         \x20     remember: false\n\
          lake:\n\
          \x20 url: {lake}\n\
          sentinel:\n\

@@ -16,7 +16,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use weir_contract::batch::{Batch, RawBatch, RowKind};
 use weir_contract::datetime;
 use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, DeadLetterMetrics, Form, Stage};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
-use weir_contract::position::{Offset, Origin};
+use weir_contract::position::{Offset, Origin, RowPosition};
 use weir_ingest::decode::{Decoder, Located, Origins};
 use weir_ingest::source::{Source, SourceError};
 use weir_normalize::normalizer::{Normalized, Normalizer, RefusedRow};
@@ -314,6 +314,7 @@ impl Stages {
             batches.insert(0, self.keep(&letters, &decoded.origin, decoded.ack.split()));
         }
         decoded.ack.done();
+        mark_what_follows(&mut batches);
         Worked { batches, totals }
     }
 
@@ -339,6 +340,7 @@ impl Stages {
                 batch.ack.done();
             }
         }
+        mark_what_follows(&mut batches);
         Worked { batches, totals }
     }
 
@@ -390,6 +392,9 @@ impl Stages {
             kind: RowKind::DeadLetter,
             permit: self.budget.charge(unique_bytes(&rows)),
             rows,
+            positions: positions_of_letters(letters, origin),
+            mapping: None,
+            has_more: false,
             origin: Arc::clone(origin),
             raw_bytes: 0,
             ack,
@@ -446,6 +451,23 @@ fn as_record(rows: &RecordBatch, row: usize, origin: &Origin) -> Located {
         None => ("unknown".into(), Offset(0)),
     };
     Located { partition, offset, form: Form::Document, payload: text.unwrap_or_default().into() }
+}
+
+/// Tells each batch of one raw batch whether another one of its table follows.
+fn mark_what_follows(batches: &mut [Batch]) {
+    let mut seen: HashSet<Arc<str>> = HashSet::new();
+    for batch in batches.iter_mut().rev().filter(|batch| batch.rows.num_rows() > 0) {
+        batch.has_more = !seen.insert(Arc::clone(&batch.table));
+    }
+}
+
+/// Where the refused records stood.
+fn positions_of_letters(letters: &[DeadLetter], origin: &Origin) -> Arc<[RowPosition]> {
+    let position = |(row, letter): (usize, &DeadLetter)| {
+        let partition = origin.ranges.iter().position(|range| range.partition == letter.partition).unwrap_or_default();
+        RowPosition { offset: letter.offset, partition: partition as u32, row: row as u32 }
+    };
+    letters.iter().enumerate().map(position).collect()
 }
 
 pub(crate) fn now_us() -> i64 {

@@ -9,7 +9,7 @@ use weir_contract::ack::Ack;
 use weir_contract::batch::{Framing, RawBatch, RawRecord};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::{Offset, OffsetRange, Origin};
+use weir_contract::position::{Offset, OffsetRange, Origin, Repeats};
 use weir_ingest::decode::{Decoded, Decoder};
 use weir_ingest::metrics::IngestMetrics;
 use weir_ingest::schema::RawTables;
@@ -38,9 +38,14 @@ pub(crate) fn decode(
         Ok(_) => Framing::Document,
         Err(_) => Framing::Lines,
     };
-    let range = OffsetRange { partition: source.into(), start: Offset(0), next: Offset(bytes.len() as u64) };
+    let range = OffsetRange {
+        partition: source.into(),
+        start: Offset(0),
+        next: Offset(bytes.len() as u64),
+        delivered: Offset(0),
+    };
     let raw = RawBatch {
-        origin: Arc::new(Origin { source: source.into(), ranges: vec![range] }),
+        origin: Arc::new(Origin { source: source.into(), ranges: vec![range], positions: Repeats::Unrelated }),
         framing,
         default_table: table.map(Into::into),
         permit: budget.charge(bytes.len()),

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use weir_contract::ack;
 use weir_contract::batch::{Batch, RowKind};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
-use weir_contract::position::{Offset, OffsetRange, Origin};
+use weir_contract::position::{Offset, OffsetRange, Origin, Repeats, RowPosition};
 use weir_ingest::file::FileConfig;
 use weir_sink::lake::read::{Lake, LakeTable};
 
@@ -50,8 +50,10 @@ pub(crate) fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut config = config::load(&args.config)?;
     config.sources.clear();
     if !args.paths.is_empty() {
-        let files = FileConfig::new(args.paths.iter().cloned());
-        config.sources.push(SourceConfig { name: "replay".to_owned(), kafka: None, files: Some(files) });
+        // A replay reads all of its files, however often.
+        let files = FileConfig { remember: false, ..FileConfig::new(args.paths.iter().cloned()) };
+        let name = "replay".to_owned();
+        config.sources.push(SourceConfig { name, kafka: None, files: Some(files), objects: None, http: None });
     }
     let summary = run::block_on(async {
         let stop = CancellationToken::new();
@@ -94,11 +96,17 @@ async fn read_table(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let name: Arc<str> = table.name().into();
-    let range = OffsetRange { partition: table.name().into(), start: Offset(0), next: Offset(table.rows()) };
-    let origin = Arc::new(Origin { source: "replay".into(), ranges: vec![range] });
+    let range = OffsetRange {
+        partition: table.name().into(),
+        start: Offset(0),
+        next: Offset(table.rows()),
+        delivered: Offset(0),
+    };
+    let origin = Arc::new(Origin { source: "replay".into(), ranges: vec![range], positions: Repeats::Unrelated });
     // Nothing is stored for a replay, so nobody listens to its acknowledgements; the sinks' own errors end the run.
     let (acks, _) = ack::channel();
     let mut rows = std::pin::pin!(table.read(BATCH_ROWS));
+    let mut read = 0;
     while let Some(batch) = rows.next().await {
         let batch = batch?;
         let permit = tokio::select! {
@@ -108,12 +116,16 @@ async fn read_table(
         let batch = Batch {
             table: Arc::clone(&name),
             kind: RowKind::Raw,
+            positions: RowPosition::numbered(read, batch.num_rows()),
+            mapping: None,
+            has_more: false,
             rows: batch,
             origin: Arc::clone(&origin),
             raw_bytes: 0,
             ack: acks.issue(0),
             permit,
         };
+        read += batch.rows.num_rows() as u64;
         if out.send(batch).await.is_err() {
             break;
         }

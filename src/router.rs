@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::compute::filter_record_batch;
 use globset::{Glob, GlobMatcher};
 use tokio::sync::mpsc;
 use weir_contract::batch::{Batch, RowKind};
+use weir_contract::position::RowPosition;
 
 use crate::config::{RouteConfig, SinkName};
 
@@ -78,6 +80,7 @@ impl Router {
     /// Sends `batch` where it belongs; waits while a queue is full.
     pub(crate) async fn route(&mut self, mut batch: Batch) -> Result<Routed, SinkGone> {
         if batch.kind == RowKind::DeadLetter {
+            batch.ack = batch.ack.for_lake();
             return self.dead_letters.send(batch).await.map(|()| Routed::Sent).map_err(|_| SinkGone("dead letters"));
         }
         let decision = self.decide(&batch);
@@ -91,6 +94,9 @@ impl Router {
                 kind: batch.kind,
                 rows: batch.rows.clone(),
                 origin: Arc::clone(&batch.origin),
+                positions: Arc::clone(&batch.positions),
+                mapping: batch.mapping.clone(),
+                has_more: batch.has_more,
                 raw_bytes: batch.raw_bytes,
                 ack: batch.ack.split(),
                 permit: batch.permit.share(),
@@ -101,10 +107,17 @@ impl Router {
         Ok(Routed::Sent)
     }
 
-    async fn send(&self, sink: SinkName, batch: Batch) -> Result<(), SinkGone> {
+    async fn send(&self, sink: SinkName, mut batch: Batch) -> Result<(), SinkGone> {
         let (queue, name) = match sink {
-            SinkName::Lake => (&self.lake, "lake"),
-            SinkName::Sentinel => (&self.sentinel, "sentinel"),
+            SinkName::Lake => {
+                batch.ack = batch.ack.for_lake();
+                (&self.lake, "lake")
+            }
+            SinkName::Sentinel => {
+                batch.ack = batch.ack.for_workspace();
+                leave_out_delivered(&mut batch);
+                (&self.sentinel, "sentinel")
+            }
         };
         let queue = queue.as_ref().ok_or(SinkGone(name))?;
         queue.send(batch).await.map_err(|_| SinkGone(name))
@@ -143,12 +156,27 @@ impl Router {
     }
 }
 
+/// Takes out the rows that the workspace has, as the source's stored position says.
+fn leave_out_delivered(batch: &mut Batch) {
+    let ranges = &batch.origin.ranges;
+    let is_new = |position: &RowPosition| {
+        ranges.get(position.partition as usize).is_none_or(|range| position.offset >= range.delivered)
+    };
+    if batch.positions.iter().all(is_new) {
+        return;
+    }
+    let kept: Vec<bool> = batch.positions.iter().map(is_new).collect();
+    let positions = batch.positions.iter().copied().filter(is_new).collect();
+    batch.rows = filter_record_batch(&batch.rows, &kept.into()).expect("the mask has one value per row");
+    batch.positions = positions;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_contract::ack::{self, AckReport};
+    use weir_contract::ack::{self, AckReport, Answered};
     use weir_contract::memory::MemoryBudget;
-    use weir_contract::position::Origin;
+    use weir_contract::position::{Origin, Repeats};
     use weir_contract::schema::{Column, ColumnType, TableSchema};
 
     /// A router over queues that are read here.
@@ -182,8 +210,11 @@ mod tests {
             let batch = Batch {
                 table: table.into(),
                 kind,
+                positions: RowPosition::numbered(0, 0),
+                mapping: None,
+                has_more: false,
                 rows: arrow_rows(&schema),
-                origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new() }),
+                origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new(), positions: Repeats::Unrelated }),
                 raw_bytes: 0,
                 ack: self.acks.issue(1),
                 permit: self.budget.charge(100),
@@ -197,7 +228,11 @@ mod tests {
                     seen.push(name);
                 }
             }
-            assert_eq!(self.reports.try_recv(), Ok(AckReport { batch: 1, durable: true }), "answered once, in the end");
+            assert_eq!(
+                self.reports.try_recv(),
+                Ok(AckReport { batch: 1, of: Answered::All, durable: true }),
+                "answered once, in the end"
+            );
             assert_eq!(self.budget.used(), 0, "no permit is kept");
             (routed, seen)
         }
@@ -272,8 +307,11 @@ mod tests {
         let batch = Batch {
             table: "ASimFileEventLogs".into(),
             kind: RowKind::Normalized,
+            positions: RowPosition::numbered(0, 0),
+            mapping: None,
+            has_more: false,
             rows: arrow_rows(&TableSchema { name: "T".into(), columns: Vec::new() }),
-            origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new() }),
+            origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new(), positions: Repeats::Unrelated }),
             raw_bytes: 0,
             ack: bench.acks.issue(1),
             permit: bench.budget.charge(100),
@@ -281,6 +319,6 @@ mod tests {
         let error = bench.router.route(batch).await.expect_err("closed").to_string();
         assert!(error.contains("`sentinel`"), "{error}");
         bench.lake.try_recv().expect("the lake has its part").ack.done();
-        assert_eq!(bench.reports.try_recv(), Ok(AckReport { batch: 1, durable: false }));
+        assert_eq!(bench.reports.try_recv(), Ok(AckReport { batch: 1, of: Answered::All, durable: false }));
     }
 }

@@ -15,7 +15,7 @@ use weir_contract::batch::{Framing, RawBatch, RawRecord};
 use weir_contract::datetime::format_iso;
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::{Offset, OffsetRange, Origin};
+use weir_contract::position::{Offset, OffsetRange, Origin, Repeats};
 use weir_contract::schema::{ColumnType, TableSchema};
 use weir_hunt::{Hunter, Settings, Table};
 use weir_ingest::decode::Decoder;
@@ -203,9 +203,14 @@ async fn a_condition_on_the_time_skips_the_files_of_other_days() {
 fn decoded(sample: &str, table: &str) -> Vec<RecordBatch> {
     let budget = MemoryBudget::new(1 << 30);
     let decoder = Decoder::new(Arc::new(RawTables::builtin()), IngestMetrics::new(&MetricSet::new()));
-    let range = OffsetRange { partition: "sample".into(), start: Offset(0), next: Offset(sample.len() as u64) };
+    let range = OffsetRange {
+        partition: "sample".into(),
+        start: Offset(0),
+        next: Offset(sample.len() as u64),
+        delivered: Offset(0),
+    };
     let raw = RawBatch {
-        origin: Arc::new(Origin { source: "test".into(), ranges: vec![range] }),
+        origin: Arc::new(Origin { source: "test".into(), ranges: vec![range], positions: Repeats::Unrelated }),
         framing: Framing::Lines,
         default_table: None,
         records: vec![RawRecord { payload: sample.to_owned().into(), partition: 0, offset: Offset(0) }],

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use memchr::memchr2;
+use serde::{Deserialize, Serialize};
 
 /// Deepest nesting that is read. KQL's dynamic values and JSON readers behind us stop at about as many levels.
 pub(crate) const MAX_DEPTH: usize = 100;
@@ -13,7 +14,7 @@ pub(crate) const MAX_DEPTH: usize = 100;
 /// Finds the end of an object, array or string that arrives in pieces.
 ///
 /// It looks at brackets, quotes and escapes alone: enough to find the end of valid JSON, and to get past most damage.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ValueScanner {
     depth: usize,
     in_string: bool,

@@ -11,6 +11,8 @@ use weir_contract::dead_letter::DeadLetterMetrics;
 use weir_contract::metrics::MetricSet;
 use weir_contract::position::SourceName;
 
+use crate::push::metrics::PushMetrics;
+
 /// Names of unknown columns that are told apart, per table: each is a time series, and a sender chooses it.
 const MAX_COLUMNS: usize = 100;
 /// Longest name of an unknown column in a label, in bytes.
@@ -52,10 +54,22 @@ pub struct IngestMetrics {
     pub bytes: IntCounterVec,
     /// Newest offset minus committed offset, by source and partition.
     pub lag: IntGaugeVec,
+    /// Records handed over whose position is not stored yet, by source: what a crash reads again.
+    pub in_flight: IntGaugeVec,
     /// 1 while the source is connected to its service, else 0, by source.
     pub connected: IntGaugeVec,
     /// Records that a source passed over on purpose, by source and reason (such as `tombstone`).
     pub skipped: IntCounterVec,
+    /// Files that a source knows, by source.
+    pub files_known: IntGaugeVec,
+    /// Files that were read to their end, by source.
+    pub files_finished: IntGaugeVec,
+    /// Files whose last line has not ended yet, or whose reading has not come to their end, by source.
+    pub files_open: IntGaugeVec,
+    /// Bytes of files, as stored, that are still to be read, by source.
+    pub files_behind: IntGaugeVec,
+    /// Files that could not be read to their end, by source.
+    pub files_failed: IntCounterVec,
     /// Values kept in `UnknownColumns` because the table's schema has no such column, by table and column; counted by
     /// [`IngestMetrics::count_unknown_column`].
     unknown_columns: IntCounterVec,
@@ -68,6 +82,8 @@ pub struct IngestMetrics {
     pub dead_letters: DeadLetterMetrics,
     /// Time to decode one raw batch, by source.
     pub decode_seconds: HistogramVec,
+    /// Those of push sources.
+    pub(crate) push: PushMetrics,
 }
 
 impl IngestMetrics {
@@ -89,6 +105,12 @@ impl IngestMetrics {
                 "Newest offset of the partition minus the offset that is committed, in records",
                 &["source", "partition"],
             ),
+            in_flight: set.gauge(
+                "weir_source_in_flight_records",
+                "Records that were handed over and whose position is not stored yet: what a crash would read again (for \
+                 Kafka, messages)",
+                &["source"],
+            ),
             connected: set.gauge(
                 "weir_source_connected",
                 "1 while the source is connected to its service, 0 while it is not",
@@ -98,6 +120,33 @@ impl IngestMetrics {
                 "weir_source_skipped_records_total",
                 "Records that hold nothing to decode and were passed over, by reason",
                 &["source", "reason"],
+            ),
+            files_known: set.gauge(
+                "weir_source_files_known",
+                "Files and objects that the source has read from, in this run or before, and remembers",
+                &["source"],
+            ),
+            files_finished: set.gauge(
+                "weir_source_files_finished",
+                "Files and objects of weir_source_files_known that were read to their end",
+                &["source"],
+            ),
+            files_open: set.gauge(
+                "weir_source_files_open",
+                "Files and objects of weir_source_files_known that are being followed: more of them is to be read, or \
+                 their last line has not ended yet",
+                &["source"],
+            ),
+            files_behind: set.gauge(
+                "weir_source_files_behind_bytes",
+                "Bytes of files and objects, as stored, that the last look found and that are not read yet",
+                &["source"],
+            ),
+            files_failed: set.counter(
+                "weir_source_files_failed_total",
+                "Attempts to read a file or an object that ended before its end: it is damaged, or cannot be read; the \
+                 log says which",
+                &["source"],
             ),
             unknown_columns: set.counter(
                 "weir_decode_unknown_columns_total",
@@ -118,6 +167,7 @@ impl IngestMetrics {
             ),
             dead_letters: DeadLetterMetrics::new(set),
             decode_seconds: set.seconds("weir_decode_seconds", "Time to decode one raw batch", &["source"]),
+            push: PushMetrics::new(set),
         }
     }
 
@@ -126,6 +176,11 @@ impl IngestMetrics {
     pub(crate) fn count_unknown_column(&self, table: &str, column: &str, values: u64) {
         let column = self.column_names.label(table, column);
         self.unknown_columns.with_label_values(&[table, &column]).inc_by(values);
+    }
+
+    /// Tells how many records of `source` were handed over and have no stored position yet.
+    pub fn count_in_flight(&self, source: &SourceName, records: u64) {
+        self.in_flight.with_label_values(&[source.as_ref()]).set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 
     /// Counts `records` that `source` passed over for `reason`.

@@ -77,7 +77,7 @@ pub enum SourceError {
         source: globset::Error,
     },
     /// A file cannot be opened or read.
-    #[error("source `{source_name}`: cannot read `{}` at byte {at}; check its permissions and its disk", path.display())]
+    #[error("source `{source_name}`: cannot read `{}` at byte {at}; check its permissions and what it lies on", path.display())]
     Read {
         /// The source.
         source_name: SourceName,
@@ -148,6 +148,15 @@ pub enum SourceError {
         /// The source.
         source_name: SourceName,
     },
+    /// How far the source has read cannot be stored, or is stored in a way that cannot be read.
+    #[error("source `{source_name}`: its progress cannot be kept")]
+    Progress {
+        /// The source.
+        source_name: SourceName,
+        /// The cause, with what to do.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The thread that reads ended without a result.
     #[error("source `{source_name}`: its reading thread ended unexpectedly; this is a defect, please report it")]
     ReaderDied {
@@ -170,6 +179,7 @@ impl SourceError {
             | Self::BadGlob { .. }
             | Self::Corrupt { .. }
             | Self::Config { .. }
+            | Self::Progress { .. }
             | Self::ReaderDied { .. } => false,
         }
     }

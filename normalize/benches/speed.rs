@@ -23,7 +23,7 @@ use weir_contract::ack::Ack;
 use weir_contract::batch::{Framing, RawBatch, RawRecord};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::{Offset, OffsetRange, Origin};
+use weir_contract::position::{Offset, OffsetRange, Origin, Repeats};
 use weir_contract::schema::{Column, ColumnType, TableSchema};
 use weir_ingest::decode::Decoder;
 use weir_ingest::metrics::IngestMetrics;
@@ -172,9 +172,14 @@ fn chunks(text: &str) -> Vec<&str> {
 }
 
 fn raw_batch(text: &str, budget: &MemoryBudget) -> RawBatch {
-    let range = OffsetRange { partition: "bench".into(), start: Offset(0), next: Offset(text.len() as u64) };
+    let range = OffsetRange {
+        partition: "bench".into(),
+        start: Offset(0),
+        next: Offset(text.len() as u64),
+        delivered: Offset(0),
+    };
     RawBatch {
-        origin: Arc::new(Origin { source: "bench".into(), ranges: vec![range] }),
+        origin: Arc::new(Origin { source: "bench".into(), ranges: vec![range], positions: Repeats::Unrelated }),
         framing: Framing::Lines,
         default_table: None,
         records: vec![RawRecord { payload: text.to_owned().into(), partition: 0, offset: Offset(0) }],

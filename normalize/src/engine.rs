@@ -4,6 +4,7 @@
 //! refused for that mapping alone. The mapping makes its rows of all others, and other mappings make theirs of this one.
 
 use std::fmt;
+use std::ops::Range;
 
 use arrow::array::{BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -38,8 +39,8 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// What its program fails with.
-    fn make(&self, mapping: &CompiledMapping, rows: &RecordBatch) -> Result<RecordBatch, EvalError> {
-        mapping.program.run(rows)
+    fn make(&self, mapping: &CompiledMapping, rows: &RecordBatch) -> Result<weir_kql::Made, EvalError> {
+        mapping.program.make(rows)
     }
 }
 
@@ -83,6 +84,8 @@ pub(crate) struct Made {
     pub(crate) claimed: BooleanArray,
     /// The target's rows.
     pub(crate) rows: RecordBatch,
+    /// For each of them, the number of the batch's row that it came from; `None`: that in its place.
+    pub(crate) came_from: Option<Vec<u32>>,
     /// The rows that it failed at, by their number in the batch, rising.
     pub(crate) refused: Vec<(usize, Failure)>,
 }
@@ -117,26 +120,49 @@ pub(crate) fn run(
         true => rows.clone(),
         false => filter_record_batch(rows, &mask).expect("the mask has one value per row"),
     };
-    let make = |part: std::ops::Range<usize>| -> Result<RecordBatch, Failure> {
+    let make = |part: std::ops::Range<usize>| -> Result<weir_kql::Made, Failure> {
         Ok(catch(|| engine.make(mapping, &selected.slice(part.start, part.len())))??)
     };
     let found = bisect(selected.num_rows(), make, |failure| failure.concerns_all);
-    let mut parts: Vec<RecordBatch> = found.done.into_iter().map(|(_, made)| made).collect();
+    let positions: Vec<u32> = match is_all {
+        true => (0..mask.len() as u32).collect(),
+        false => mask.values().set_indices().map(|row| row as u32).collect(),
+    };
+    let came_from = came_from(&found.done, &positions, is_all);
+    let mut parts: Vec<RecordBatch> = found.done.into_iter().map(|(_, made)| made.rows).collect();
     let made = match parts.len() {
         0 => RecordBatch::new_empty(mapping.program.output().arrow()),
         1 => parts.remove(0),
         _ => concat_batches(parts[0].schema_ref(), &parts).expect("parts of one program have its columns"),
     };
     if found.culprits.is_empty() && refused.is_empty() {
-        return Made { claimed: mask, rows: made, refused };
+        return Made { claimed: mask, rows: made, came_from, refused };
     }
-    let positions: Vec<usize> = (0..mask.len()).filter(|row| mask.value(*row)).collect();
-    refused.extend(found.culprits.into_iter().map(|(row, failure)| (positions[row], failure)));
+    refused.extend(found.culprits.into_iter().map(|(row, failure)| (positions[row] as usize, failure)));
     refused.sort_by_key(|(row, _)| *row);
     let mut claimed = BooleanBufferBuilder::new(mask.len());
     claimed.append_buffer(mask.values());
     refused.iter().for_each(|(row, _)| claimed.set_bit(*row, true));
-    Made { claimed: BooleanArray::new(claimed.finish(), None), rows: made, refused }
+    Made { claimed: BooleanArray::new(claimed.finish(), None), rows: made, came_from, refused }
+}
+
+/// For each row that was made of parts of the claimed rows, the number of the batch's row that it came from; `positions`
+/// are the batch's rows that are claimed. `None` where each row came from that in its place.
+fn came_from(parts: &[(Range<usize>, weir_kql::Made)], positions: &[u32], is_all: bool) -> Option<Vec<u32>> {
+    if let [(part, made)] = parts
+        && made.came_from.is_none()
+        && is_all
+        && part.len() == positions.len()
+    {
+        return None;
+    }
+    let of_part = |(part, made): &(Range<usize>, weir_kql::Made)| -> Vec<u32> {
+        match &made.came_from {
+            Some(rows) => rows.iter().map(|row| positions[part.start + *row as usize]).collect(),
+            None => positions[part.start..part.end].to_vec(),
+        }
+    };
+    Some(parts.iter().flat_map(of_part).collect())
 }
 
 /// The rows that a mapping claims, and those at which its filter fails.

@@ -12,11 +12,11 @@ use std::time::Instant;
 use arrow::array::BooleanArray;
 use arrow::compute::{filter_record_batch, not, or};
 use arrow::record_batch::RecordBatch;
-use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, RowKind};
 use weir_contract::dead_letter::MappedBy;
 use weir_contract::memory::{MemoryBudget, unique_bytes};
 use weir_contract::panics::catch;
+use weir_contract::position::{RowPosition, positions_of};
 
 use crate::check::sample::Sampler;
 use crate::engine::{self, Compiled, Engine};
@@ -168,6 +168,10 @@ impl Normalizer {
                     detail: failure.detail,
                 }));
             }
+            let positions = match &made.came_from {
+                None => Arc::clone(&batch.positions),
+                Some(rows) => positions_of(&batch.positions, rows, mapping.program.multiplies()).into(),
+            };
             let made = made.rows;
             let rows_out = made.num_rows() as u64;
             self.count(mapping, &batch.table, rows_in, rows_out, refused);
@@ -187,31 +191,52 @@ impl Normalizer {
                     }
                 }
                 let target = Arc::clone(&mapping.mapping.target_table);
-                out.batches.push(self.derive(&batch, target, RowKind::Normalized, made, batch.ack.split()));
+                let mut derived = self.derive(&batch, target, RowKind::Normalized, made, positions);
+                derived.mapping = Some(Arc::clone(&mapping.mapping.name));
+                out.batches.push(derived);
             }
         }
         let rest = match &claimed {
             Some(claimed) if claimed.true_count() == claimed.len() => None,
             Some(claimed) => {
                 let rest = not(claimed).expect("negates a mask");
-                Some(filter_record_batch(&batch.rows, &rest).expect("the mask has one value per row"))
+                let rows = filter_record_batch(&batch.rows, &rest).expect("the mask has one value per row");
+                Some((rows, positions_where(&batch.positions, &rest)))
             }
-            None => Some(batch.rows.clone()),
+            None => Some((batch.rows.clone(), Arc::clone(&batch.positions))),
         };
-        if let Some(rest) = rest {
+        if let Some((rest, positions)) = rest {
             out.passed_through = rest.num_rows() as u64;
             self.count_passed(&batch.table, out.passed_through);
             let table = Arc::clone(&batch.table);
-            out.batches.push(self.derive(&batch, table, RowKind::Raw, rest, batch.ack.split()));
+            out.batches.push(self.derive(&batch, table, RowKind::Raw, rest, positions));
         }
         self.metrics.seconds.with_label_values(&[&batch.table]).observe(started.elapsed().as_secs_f64());
         batch.ack.done();
         out
     }
 
-    fn derive(&self, from: &Batch, table: Arc<str>, kind: RowKind, rows: RecordBatch, ack: Ack) -> Batch {
-        let permit = self.budget.charge(unique_bytes(&rows));
-        Batch { table, kind, rows, origin: Arc::clone(&from.origin), raw_bytes: 0, ack, permit }
+    fn derive(
+        &self,
+        from: &Batch,
+        table: Arc<str>,
+        kind: RowKind,
+        rows: RecordBatch,
+        positions: Arc<[RowPosition]>,
+    ) -> Batch {
+        let permit = self.budget.charge(unique_bytes(&rows) + size_of_val(&*positions));
+        Batch {
+            table,
+            kind,
+            rows,
+            origin: Arc::clone(&from.origin),
+            positions,
+            mapping: None,
+            has_more: false,
+            raw_bytes: 0,
+            ack: from.ack.split(),
+            permit,
+        }
     }
 
     fn count(&self, mapping: &CompiledMapping, table: &str, rows_in: u64, rows_out: u64, refused: u64) {
@@ -229,6 +254,11 @@ impl Normalizer {
             self.metrics.passed_through.with_label_values(&[table]).inc_by(rows);
         }
     }
+}
+
+/// The positions of the rows that `mask` keeps.
+fn positions_where(positions: &[RowPosition], mask: &BooleanArray) -> Arc<[RowPosition]> {
+    mask.values().set_indices().map(|row| positions[row]).collect()
 }
 
 /// The rows that one mapping or another claims.

@@ -14,7 +14,7 @@ use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, RowKind};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::Origin as BatchOrigin;
+use weir_contract::position::{Origin as BatchOrigin, Repeats, RowPosition};
 use weir_contract::schema::{Column, ColumnType, TableSchema};
 use weir_kql::Mode as KqlMode;
 use weir_normalize::check::rows::Selection;
@@ -112,8 +112,11 @@ fn rows_that_a_mapping_makes_are_checked_live_and_counted_by_mapping_and_rule() 
         let out = normalizer.normalize(Batch {
             table: "T_CL".into(),
             kind: RowKind::Raw,
+            positions: RowPosition::numbered(0, rows.num_rows()),
+            mapping: None,
+            has_more: false,
             rows: rows.clone(),
-            origin: Arc::new(BatchOrigin { source: "test".into(), ranges: Vec::new() }),
+            origin: Arc::new(BatchOrigin { source: "test".into(), ranges: Vec::new(), positions: Repeats::Unrelated }),
             raw_bytes: 0,
             ack: Ack::detached(),
             permit: budget.charge(0),

@@ -14,7 +14,7 @@ use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, Framing, RawBatch, RawRecord, RowKind};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::{Offset, OffsetRange, Origin};
+use weir_contract::position::{Offset, OffsetRange, Origin, Repeats};
 use weir_ingest::decode::Decoder;
 use weir_ingest::metrics::IngestMetrics;
 use weir_ingest::schema::RawTables;
@@ -59,9 +59,14 @@ fn compile(mappings: Vec<Mapping>) -> Library {
 fn decode(text: &str) -> Vec<Batch> {
     let budget = MemoryBudget::new(1 << 30);
     let decoder = Decoder::new(Arc::new(RawTables::builtin()), IngestMetrics::new(&MetricSet::new()));
-    let range = OffsetRange { partition: "sample".into(), start: Offset(0), next: Offset(text.len() as u64) };
+    let range = OffsetRange {
+        partition: "sample".into(),
+        start: Offset(0),
+        next: Offset(text.len() as u64),
+        delivered: Offset(0),
+    };
     let raw = RawBatch {
-        origin: Arc::new(Origin { source: "test".into(), ranges: vec![range] }),
+        origin: Arc::new(Origin { source: "test".into(), ranges: vec![range], positions: Repeats::Unrelated }),
         framing: Framing::Lines,
         default_table: None,
         records: vec![RawRecord { payload: text.to_owned().into(), partition: 0, offset: Offset(0) }],

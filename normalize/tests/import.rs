@@ -11,7 +11,7 @@ use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, Framing, RawBatch, RawRecord, RowKind};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::{Offset, OffsetRange, Origin};
+use weir_contract::position::{Offset, OffsetRange, Origin, Repeats};
 use weir_contract::schema::{Column, ColumnType};
 use weir_ingest::decode::Decoder;
 use weir_ingest::metrics::IngestMetrics;
@@ -60,10 +60,11 @@ fn run(imported: &Imported, lines: &str) -> Vec<Batch> {
     let tables = RawTables::builtin().with_declared(library.declared_tables());
     let budget = MemoryBudget::new(1 << 30);
     let decoder = Decoder::new(Arc::new(tables), IngestMetrics::new(&MetricSet::new()));
-    let range = OffsetRange { partition: "p".into(), start: Offset(0), next: Offset(lines.len() as u64) };
+    let range =
+        OffsetRange { partition: "p".into(), start: Offset(0), next: Offset(lines.len() as u64), delivered: Offset(0) };
     let decoded = decoder.decode(
         RawBatch {
-            origin: Arc::new(Origin { source: "test".into(), ranges: vec![range] }),
+            origin: Arc::new(Origin { source: "test".into(), ranges: vec![range], positions: Repeats::Unrelated }),
             framing: Framing::Lines,
             default_table: Some(imported.table.as_str().into()),
             records: vec![RawRecord { payload: lines.to_owned().into(), partition: 0, offset: Offset(0) }],

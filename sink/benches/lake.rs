@@ -20,7 +20,7 @@ use weir_contract::batch::{Batch, RowKind};
 use weir_contract::datetime::parse_iso;
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::Origin;
+use weir_contract::position::{Origin, Repeats, RowPosition};
 use weir_contract::schema::ColumnType;
 use weir_sink::lake::LakeSink;
 use weir_sink::lake::config::LakeConfig;
@@ -62,9 +62,12 @@ async fn write(lake: &str, level: i32, batches: &[RecordBatch]) -> u64 {
         let batch = Batch {
             table: "ASimProcessEventLogs".into(),
             kind: RowKind::Normalized,
+            positions: RowPosition::numbered(0, rows.num_rows()),
+            mapping: None,
+            has_more: false,
             permit: budget.charge(rows.get_array_memory_size()),
             rows: rows.clone(),
-            origin: Arc::new(Origin { source: "bench".into(), ranges: Vec::new() }),
+            origin: Arc::new(Origin { source: "bench".into(), ranges: Vec::new(), positions: Repeats::Unrelated }),
             raw_bytes: 0,
             ack: Ack::detached(),
         };

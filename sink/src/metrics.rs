@@ -14,6 +14,8 @@ pub struct SinkMetrics {
     pub billed_bytes: IntCounterVec,
     /// `weir_sink_batches_total{sink,table}`: batches acknowledged.
     pub batches: IntCounterVec,
+    /// `weir_sink_skipped_rows_total{sink,table}`: rows not written again because the target has them.
+    pub skipped: IntCounterVec,
     /// `weir_sink_commits_total{sink,table}`: atomic steps that made rows visible.
     pub commits: IntCounterVec,
     /// `weir_sink_retries_total{sink,reason}`: writes tried again.
@@ -52,6 +54,11 @@ impl SinkMetrics {
                 &["sink", "table", "tier"],
             ),
             batches: set.counter("weir_sink_batches_total", "Batches acknowledged.", &by_table),
+            skipped: set.counter(
+                "weir_sink_skipped_rows_total",
+                "Rows that came again, after a crash or a rebalance, and were not written a second time.",
+                &by_table,
+            ),
             commits: set.counter("weir_sink_commits_total", "Atomic steps that made rows visible.", &by_table),
             retries: set.counter("weir_sink_retries_total", "Writes tried again after an error.", &by_reason),
             failures: set.counter("weir_sink_failures_total", "Writes given up.", &by_reason),

@@ -18,7 +18,7 @@ use weir_contract::batch::{Batch, RowKind};
 use weir_contract::datetime::parse_iso;
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::Origin;
+use weir_contract::position::{Origin, Repeats, RowPosition};
 use weir_contract::schema::ColumnType;
 use weir_sink::lake::LakeSink;
 use weir_sink::lake::config::{LakeConfig, StorageOption};
@@ -102,9 +102,12 @@ async fn write(config: LakeConfig, first: i64) {
         let batch = Batch {
             table: "Events".into(),
             kind: RowKind::Normalized,
+            positions: RowPosition::numbered(0, rows.num_rows()),
+            mapping: None,
+            has_more: false,
             permit: budget.charge(rows.get_array_memory_size()),
             rows,
-            origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new() }),
+            origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new(), positions: Repeats::Unrelated }),
             raw_bytes: 0,
             ack: acks.issue(index as u64),
         };

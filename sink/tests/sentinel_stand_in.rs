@@ -13,7 +13,7 @@ use weir_contract::ack;
 use weir_contract::batch::{Batch, RowKind};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::Origin;
+use weir_contract::position::{Origin, Repeats, RowPosition};
 use weir_contract::schema::ColumnType;
 use weir_sink::metrics::SinkMetrics;
 use weir_sink::sentinel::SentinelSink;
@@ -94,7 +94,10 @@ async fn sink_and_stand_in_agree_on_every_row_and_on_the_billed_bytes() {
         let batch = Batch {
             table: TABLE.into(),
             kind: RowKind::Normalized,
-            origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new() }),
+            positions: RowPosition::numbered(0, rows.num_rows()),
+            mapping: None,
+            has_more: false,
+            origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new(), positions: Repeats::Unrelated }),
             raw_bytes: 0,
             ack: acks.issue(number),
             permit: budget.charge(rows.get_array_memory_size()),

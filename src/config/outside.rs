@@ -26,6 +26,10 @@ pub(super) fn missing(config: &Config, document: &Document, faults: &mut Vec<Fau
                 found.add(&format!("{place}/files/paths/{at}"), sentence(&error, &source.name));
             }
         }
+        if let Some(tls) = source.http.as_ref().and_then(|http| http.tls.as_ref()) {
+            must_be_file(&tls.certificate, &format!("{place}/http/tls/certificate"), &mut found);
+            must_be_file(&tls.private_key, &format!("{place}/http/tls/private_key"), &mut found);
+        }
         let tls = source.kafka.as_ref().and_then(|kafka| kafka.security.as_ref()?.tls.as_ref()?.ca.as_ref());
         if let Some(ca) = tls {
             must_be_file(ca, &format!("{place}/kafka/security/tls/ca"), &mut found);

@@ -55,6 +55,13 @@ pub(super) fn faults(config: &Config, document: &Document, base: &Path) -> Vec<F
         }
     }
     check_routes(config, &mut found);
+    let set_aside = config.sources.iter().filter_map(|source| source.http.as_ref());
+    let set_aside: u64 = set_aside.map(|http| http.request_memory.0).fold(0, u64::saturating_add);
+    if set_aside > config.memory.budget.0 / 2 {
+        let message =
+            "more than half of the budget is set aside by the sources' `request_memory`; raise it, or lower those";
+        found.add("/memory/budget", message.to_owned());
+    }
     if config.memory.budget.0 < 32 << 20 {
         let message = "the budget is below 32MiB, less than the batches of two workers; raise it".to_owned();
         found.add("/memory/budget", message);
@@ -65,7 +72,8 @@ pub(super) fn faults(config: &Config, document: &Document, base: &Path) -> Vec<F
 
 fn check_sources(config: &Config, found: &mut Collector<'_>) {
     if config.sources.is_empty() {
-        found.add("/sources", "no source is configured; add one with `kafka:` or `files:`".to_owned());
+        let message = "no source is configured; add one with `kafka:`, `files:`, `objects:` or `http:`";
+        found.add("/sources", message.to_owned());
     }
     let mut names = HashSet::new();
     for (index, source) in config.sources.iter().enumerate() {
@@ -76,18 +84,42 @@ fn check_sources(config: &Config, found: &mut Collector<'_>) {
             let message = format!("another source is called `{}` too; names must differ", source.name);
             found.add(&format!("{place}/name"), message);
         }
-        match (&source.kafka, &source.files) {
-            (None, None) => found.add(&place, "the source has no kind; add `kafka:` or `files:`".to_owned()),
-            (Some(_), Some(_)) => found.add(&place, "the source has two kinds; make two sources of them".to_owned()),
-            _ => check_source(source, &place, found),
+        let kinds = [source.kafka.is_some(), source.files.is_some(), source.objects.is_some(), source.http.is_some()];
+        match kinds.into_iter().filter(|is_there| *is_there).count() {
+            0 => {
+                let message = "the source has no kind; add `kafka:`, `files:`, `objects:` or `http:`";
+                found.add(&place, message.to_owned());
+            }
+            1 => check_source(source, &place, found),
+            _ => found.add(&place, "the source has two kinds; make two sources of them".to_owned()),
+        }
+        if source.http.is_some() && !is_folder_name(&source.name) {
+            let message = "the name is that of the source's folder below `state.directory`; write letters, digits, `-`, `_` and `.`";
+            found.add(&format!("{place}/name"), message.to_owned());
         }
     }
+}
+
+/// Whether a source's name can be that of a folder, and leads nowhere else.
+fn is_folder_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    name.bytes().all(is_plain) && !name.starts_with('.') && name.len() <= 100
 }
 
 fn check_source(source: &SourceConfig, place: &str, found: &mut Collector<'_>) {
     if let Some(files) = &source.files {
         for (key, message) in files.faults() {
             found.add(&format!("{place}/files/{key}"), message);
+        }
+    }
+    if let Some(objects) = &source.objects {
+        for (key, message) in objects.faults() {
+            found.add(&format!("{place}/objects/{key}"), message);
+        }
+    }
+    if let Some(http) = &source.http {
+        for (key, message) in http.faults() {
+            found.add(&format!("{place}/http/{}", key.replace('.', "/")), message);
         }
     }
     if let Some(kafka) = &source.kafka {
@@ -188,7 +220,8 @@ mod tests {
              lake: {url: ./lake}\nroutes:\n  - tables: [\"ASim*\"]\n    to: [sentinel]\n",
         );
         assert!(told.contains("weir.yaml:4: `sources[1].name`: another source is called `a` too"), "{told}");
-        assert!(told.contains("`sources[1]`: the source has no kind; add `kafka:` or `files:`"), "{told}");
+        let no_kind = "`sources[1]`: the source has no kind; add `kafka:`, `files:`, `objects:` or `http:`";
+        assert!(told.contains(no_kind), "{told}");
         assert!(told.contains("`routes[0].to[0]`: `sentinel` is not configured"), "{told}");
     }
 

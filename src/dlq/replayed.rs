@@ -14,7 +14,7 @@ use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, RowKind};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::Origin;
+use weir_contract::position::{Origin, Repeats, RowPosition};
 use weir_sink::lake::LakeSink;
 use weir_sink::lake::config::LakeConfig;
 use weir_sink::lake::read::Lake;
@@ -91,7 +91,14 @@ pub(super) async fn note(
         kind: RowKind::DeadLetter,
         permit: budget.charge(unique_bytes(&rows)),
         rows,
-        origin: Arc::new(Origin { source: super::source::SOURCE.into(), ranges: Vec::new() }),
+        origin: Arc::new(Origin {
+            source: super::source::SOURCE.into(),
+            ranges: Vec::new(),
+            positions: Repeats::Unrelated,
+        }),
+        positions: RowPosition::numbered(0, ids.len()),
+        mapping: None,
+        has_more: false,
         raw_bytes: 0,
         ack: Ack::detached(),
     };

@@ -16,7 +16,7 @@ use weir_contract::ack::{self, AckReport, AckSender};
 use weir_contract::batch::{Batch, Framing, RawBatch, RawRecord, RowKind};
 use weir_contract::dead_letter::{Form, hash_id};
 use weir_contract::memory::{MemoryBudget, Permit, unique_bytes};
-use weir_contract::position::{Offset, OffsetRange, Origin, SourceName};
+use weir_contract::position::{Offset, OffsetRange, Origin, Repeats, RowPosition, SourceName};
 use weir_contract::schema::ColumnType;
 use weir_ingest::source::{Source, SourceError};
 use weir_normalize::asim;
@@ -51,8 +51,13 @@ impl Plan {
 
     fn origin(&self, at: usize) -> Arc<Origin> {
         let at = at as u64;
-        let range = OffsetRange { partition: self.partition.as_str().into(), start: Offset(at), next: Offset(at + 1) };
-        Arc::new(Origin { source: SOURCE.into(), ranges: vec![range] })
+        let range = OffsetRange {
+            partition: self.partition.as_str().into(),
+            start: Offset(at),
+            next: Offset(at + 1),
+            delivered: Offset(0),
+        };
+        Arc::new(Origin { source: SOURCE.into(), ranges: vec![range], positions: Repeats::Same })
     }
 }
 
@@ -251,6 +256,9 @@ fn row_batch(
         kind: RowKind::Unknown,
         rows,
         origin: plan.origin(letter.at),
+        positions: RowPosition::numbered(letter.at as u64, 1),
+        mapping: None,
+        has_more: false,
         raw_bytes: 0,
         ack: acks.issue(letter.at as u64),
         permit,

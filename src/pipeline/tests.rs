@@ -9,7 +9,7 @@ use bytes::Bytes;
 use weir_contract::ack;
 use weir_contract::batch::{Framing, RawRecord};
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::{Offset, Origin, SourceName};
+use weir_contract::position::{Offset, Origin, Repeats, SourceName};
 use weir_ingest::metrics::IngestMetrics;
 use weir_ingest::schema::RawTables;
 use weir_kql::{EvalError, Mode};
@@ -47,7 +47,7 @@ impl Source for OneBatch {
         let (acks, mut reports) = ack::channel();
         let payload = Bytes::from_static(b"{\"some\": \"record\"}");
         let batch = RawBatch {
-            origin: Arc::new(Origin { source: self.name.clone(), ranges: Vec::new() }),
+            origin: Arc::new(Origin { source: self.name.clone(), ranges: Vec::new(), positions: Repeats::Unrelated }),
             framing: Framing::Document,
             default_table: None,
             permit: self.budget.reserve(payload.len()).await,
@@ -186,11 +186,11 @@ async fn a_sink_that_never_ends_keeps_a_failed_run_for_no_longer_than_the_deadli
 struct Defect(&'static str);
 
 impl Engine for Defect {
-    fn make(&self, mapping: &CompiledMapping, rows: &RecordBatch) -> Result<RecordBatch, EvalError> {
+    fn make(&self, mapping: &CompiledMapping, rows: &RecordBatch) -> Result<weir_kql::Made, EvalError> {
         let devices = rows.column_by_name("DeviceName").expect("a column").as_string_view();
         let is_hit = mapping.mapping.name.ends_with(self.0) && devices.iter().flatten().any(|name| name == "poison");
         assert!(!is_hit, "a defect");
-        mapping.program.run(rows)
+        mapping.program.make(rows)
     }
 }
 
@@ -215,8 +215,12 @@ fn a_row_that_a_mapping_fails_at_is_kept_with_its_own_bytes_and_position() {
     };
     let messages =
         [record("a"), format!("{{\"records\": [{}, {}, {{\"cut]", record("b"), record("poison")), record("c")];
-    let range =
-        weir_contract::position::OffsetRange { partition: "events/4".into(), start: Offset(70), next: Offset(73) };
+    let range = weir_contract::position::OffsetRange {
+        partition: "events/4".into(),
+        start: Offset(70),
+        next: Offset(73),
+        delivered: Offset(0),
+    };
     let (acks, mut reports) = ack::channel();
     let raw = RawBatch {
         origin: Arc::new(Origin { source: "hub".into(), ranges: vec![range] }),

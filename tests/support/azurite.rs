@@ -37,16 +37,30 @@ impl Azurite {
         let folders = std::iter::once(node).chain(std::env::split_paths(&path));
         command.env("PATH", std::env::join_paths(folders).expect("folder names without colons"));
         let mut server = Server::start("azurite", &mut command);
-        server.ready(|| request(port, "GET", "/").is_some()).await;
+        server.ready(|| request(port, "GET", "/", &[], b"").is_some()).await;
         Self { port, _server: server }
     }
 
     /// Creates a container; returns its name.
     pub(crate) async fn create_container(&self, name: &str) -> String {
         let path = format!("/{ACCOUNT}/{name}?restype=container&{}", account_sas());
-        let status = request(self.port, "PUT", &path);
+        let status = request(self.port, "PUT", &path, &[], b"");
         assert_eq!(status, Some(201), "cannot create the container `{name}`");
         name.to_owned()
+    }
+
+    /// Creates an empty append blob; `path` begins with the container.
+    pub(crate) fn create_append_blob(&self, path: &str) {
+        let url = format!("/{ACCOUNT}/{path}?{}", account_sas());
+        let status = request(self.port, "PUT", &url, &[("x-ms-blob-type", "AppendBlob")], b"");
+        assert_eq!(status, Some(201), "cannot create `{path}`");
+    }
+
+    /// Adds a block to an append blob.
+    pub(crate) fn append(&self, path: &str, block: &str) {
+        let url = format!("/{ACCOUNT}/{path}?comp=appendblock&{}", account_sas());
+        let status = request(self.port, "PUT", &url, &[], block.as_bytes());
+        assert_eq!(status, Some(201), "cannot append to `{path}`");
     }
 
     /// The account's name.
@@ -65,15 +79,18 @@ impl Azurite {
     }
 }
 
-/// One request without a body; the status of the answer, if there is one.
-fn request(port: u16, method: &str, path: &str) -> Option<u16> {
+/// One request; the status of the answer, if there is one.
+fn request(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<u16> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nx-ms-version: 2021-12-02\r\nContent-Length: 0\r\n\
-         Connection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nx-ms-version: 2021-12-02\r\nContent-Length: {}\r\n\
+         Connection: close\r\n{}\r\n",
+        body.len(),
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>()
     );
     stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(body).ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
     std::str::from_utf8(answer.get(9..12)?).ok()?.parse().ok()

@@ -2,7 +2,7 @@
 
 pub(crate) mod azurite;
 pub(crate) mod scrape;
-mod server;
+pub(crate) mod server;
 pub(crate) mod tansu;
 pub(crate) mod weir;
 pub(crate) mod workspace;

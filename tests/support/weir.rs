@@ -35,8 +35,13 @@ impl Workplace {
         path
     }
 
-    /// Writes `weir.yaml`; `{dir}` stands for the folder.
+    /// Writes `weir.yaml`; `{dir}` stands for the folder. What must outlive the process is kept below it.
     pub(crate) fn config(&self, text: &str) -> PathBuf {
+        let text = if text.contains("state:") {
+            text.to_owned()
+        } else {
+            format!("{text}\nstate: {{directory: \"{{dir}}/state\"}}\n")
+        };
         self.write("weir.yaml", text.replace("{dir}", &self.folder.path().display().to_string()))
     }
 

@@ -26,17 +26,9 @@ pub(crate) async fn connected(extra: &str) -> (StandIn, Workplace, std::path::Pa
     let (tenant, client, secret) =
         (settings.tenant.clone(), settings.client_id.clone(), settings.client_secret.clone());
     let server = StandIn::start(settings).await.expect("a free port");
-    let definitions = rule_for_tables(&TABLES);
-    let definitions = definitions.as_array().expect("more tables than one rule takes");
     let place = Workplace::new();
     place.write("secret", secret);
-    let mut rules = String::new();
-    for (number, definition) in definitions.iter().enumerate() {
-        let loaded = server.state().add_rule(definition).expect("the rule is valid");
-        place.write(&format!("rule{number}.json"), definition.to_string());
-        let id = &loaded[0].immutable_id;
-        rules += &format!("    - id: {id}\n      definition: \"{{dir}}/rule{number}.json\"\n");
-    }
+    let rules = load_rules(&server, &place);
     let url = server.url();
     let config = place.config(&format!(
         "sources:\n  - name: files\n    files: {{paths: [\"{{dir}}/input\"]}}\n\
@@ -46,6 +38,20 @@ pub(crate) async fn connected(extra: &str) -> (StandIn, Workplace, std::path::Pa
          secret: {{file: \"{{dir}}/secret\"}}\n      authority: {url}\n{extra}"
     ));
     (server, place, config)
+}
+
+/// Loads rules for the tables, and writes their definitions below `place`; gives what stands under `rules:`.
+pub(crate) fn load_rules(server: &StandIn, place: &Workplace) -> String {
+    let definitions = rule_for_tables(&TABLES);
+    let definitions = definitions.as_array().expect("more tables than one rule takes");
+    let mut rules = String::new();
+    for (number, definition) in definitions.iter().enumerate() {
+        let loaded = server.state().add_rule(definition).expect("the rule is valid");
+        place.write(&format!("rule{number}.json"), definition.to_string());
+        let id = &loaded[0].immutable_id;
+        rules += &format!("    - id: {id}\n      definition: \"{{dir}}/rule{number}.json\"\n");
+    }
+    rules
 }
 
 /// Its counters per table.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::ack::Ack;
 use crate::memory::Permit;
-use crate::position::{Offset, Origin};
+use crate::position::{Offset, Origin, RowPosition};
 
 /// How the bytes of a record are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Framing {
     Lines,
     /// CSV with a header: the payload's first line names the columns (a source repeats it in each record).
     Csv,
+    /// Each payload tells itself what it is ([`crate::pushed`]).
+    Pushed,
     /// Each payload is a piece of a record that is larger than the source may hold: to be refused, not read.
     Oversized,
 }
@@ -72,6 +74,8 @@ pub enum RowKind {
 }
 
 /// Columnar rows of one table: the unit of every queue, metric and write behind the decoder.
+///
+/// Of one table, the batches come in the order of their raw batches.
 #[derive(Debug)]
 pub struct Batch {
     /// The table that the rows belong to.
@@ -82,6 +86,13 @@ pub struct Batch {
     pub rows: RecordBatch,
     /// Where the raw batch came from; shared by all batches made from it.
     pub origin: Arc<Origin>,
+    /// Where each row came from, one per row.
+    pub positions: Arc<[RowPosition]>,
+    /// The mapping that made the rows; none for rows as they were decoded.
+    pub mapping: Option<Arc<str>>,
+    /// Whether another batch of the same table was made of the same raw batch and follows this one: only with the last
+    /// of them does the table have all that the raw batch holds for it.
+    pub has_more: bool,
     /// Bytes of raw input that these rows were decoded from (0 where a row was counted elsewhere already).
     pub raw_bytes: u64,
     /// To be answered once the rows are durable.

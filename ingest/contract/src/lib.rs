@@ -15,6 +15,7 @@ pub mod memory;
 pub mod metrics;
 pub mod panics;
 pub mod position;
+pub mod pushed;
 pub mod schema;
 pub mod secret;
 pub mod units;

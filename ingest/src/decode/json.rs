@@ -164,6 +164,12 @@ impl<'a> Document<'a> {
         builder: &mut TableBuilder,
         raw_bytes: u64,
     ) -> Result<(), MissingTime> {
+        self.fill_row(row, envelope, builder);
+        builder.end_row(raw_bytes)
+    }
+
+    /// As [`Document::add_row`], but leaves the row open.
+    pub(crate) fn fill_row(&self, row: Object, envelope: Option<Object>, builder: &mut TableBuilder) {
         let table = builder.table().clone();
         let mut halves: Vec<Field<'_>> = Vec::new();
         for (key, value) in self.fields(row) {
@@ -184,7 +190,6 @@ impl<'a> Document<'a> {
         if let Some(envelope) = envelope {
             self.add_envelope(envelope, builder);
         }
-        builder.end_row(raw_bytes)
     }
 
     fn add_inner(&self, object: Object, keys: &Keys, builder: &mut TableBuilder) {
@@ -219,7 +224,7 @@ impl<'a> Document<'a> {
     }
 
     /// Keys and the nodes of their values.
-    fn fields(&self, object: Object) -> impl Iterator<Item = (&'a str, usize)> {
+    pub(crate) fn fields(&self, object: Object) -> impl Iterator<Item = (&'a str, usize)> {
         let nodes = self.nodes;
         let mut next = object.at + 1;
         (0..object.len).map(move |_| {
@@ -230,7 +235,7 @@ impl<'a> Document<'a> {
         })
     }
 
-    fn field(&self, key: &'a str, value: usize) -> Field<'a> {
+    pub(crate) fn field(&self, key: &'a str, value: usize) -> Field<'a> {
         let value = match self.nodes[value] {
             Node::String(text) => Value::Text(text),
             Node::Static(StaticNode::Null) => Value::Null,

@@ -12,6 +12,7 @@
 mod apart;
 mod columns;
 mod csv;
+mod event;
 mod json;
 mod locate;
 mod route;
@@ -31,7 +32,8 @@ use weir_contract::batch::{Batch, Framing, RawBatch, RawRecord, RowKind};
 use weir_contract::dead_letter::{DEAD_LETTERS, DeadLetter, Form, PANIC, Stage, TOO_LARGE};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::panics::Panic;
-use weir_contract::position::{Offset, Origin};
+use weir_contract::position::{Offset, Origin, RowPosition};
+use weir_contract::pushed::{Kind, Pushed};
 
 use crate::decode::columns::ChunkBase;
 use crate::decode::csv::{Header, Row};
@@ -124,14 +126,18 @@ impl Decoder {
                 if made.kind == RowKind::Unknown {
                     self.metrics.unknown_tables.with_label_values(&[table]).inc_by(rows);
                 }
+                let held = made.held + size_of_val(&*made.positions);
                 batches.push(Batch {
                     table: made.table,
                     kind: made.kind,
                     rows: made.rows,
                     origin: Arc::clone(&raw.origin),
+                    positions: made.positions.into(),
+                    mapping: None,
+                    has_more: false,
                     raw_bytes: made.raw_bytes,
                     ack: raw.ack.split(),
-                    permit: budget.charge(made.held),
+                    permit: budget.charge(held),
                 });
             }
             letters.extend(read.letters);
@@ -153,6 +159,7 @@ impl Decoder {
             router: &self.router,
             origin: &from.origin,
             default_table: from.default_table.as_deref(),
+            received_us: None,
             tables: Vec::new(),
             unknown_tables: Vec::new(),
             letters: Vec::new(),
@@ -161,14 +168,16 @@ impl Decoder {
             buffers: Buffers::with_max_depth(16 << 10, MAX_DEPTH),
             tape: Tape::null().reset(),
             bytes: records.iter().map(|record| record.payload.len()).sum(),
+            at: RowPosition { offset: Offset(0), partition: 0, row: 0 },
         };
         let chunk = work.read(records, framing);
         let Work { mut tables, unknown_tables, letters, refused_bytes, bytes, .. } = work;
         let mut made = Vec::with_capacity(tables.len() + unknown_tables.len());
         let chunk = Buffer::from_vec(chunk);
         tables.retain(|table| table.rows() > 0);
-        for builder in tables {
+        for mut builder in tables {
             let (table, raw_bytes) = (Arc::clone(builder.table().name()), builder.raw_bytes);
+            let positions = std::mem::take(&mut builder.positions);
             let counts = builder.unknown_values.counts();
             let unknown_columns = counts.map(|(column, values)| (column.to_owned(), values)).collect();
             let mistyped = builder.mistyped_values;
@@ -176,13 +185,14 @@ impl Decoder {
             // Each table keeps the whole chunk alive; its share is charged, so that the sum is the chunk.
             let share = chunk.len() as u64 * raw_bytes / (bytes as u64).max(1);
             let held = held + share as usize;
-            made.push(Made { table, kind: RowKind::Raw, rows, raw_bytes, held, unknown_columns, mistyped });
+            made.push(Made { table, kind: RowKind::Raw, rows, positions, raw_bytes, held, unknown_columns, mistyped });
         }
-        for builder in unknown_tables {
+        for mut builder in unknown_tables {
             let (table, raw_bytes) = (builder.name.clone(), builder.raw_bytes);
+            let positions = std::mem::take(&mut builder.positions);
             let (rows, held) = builder.finish().expect("records were written as valid text");
-            let unknown_columns = Vec::new();
-            made.push(Made { table, kind: RowKind::Unknown, rows, raw_bytes, held, unknown_columns, mistyped: 0 });
+            let (kind, unknown_columns) = (RowKind::Unknown, Vec::new());
+            made.push(Made { table, kind, rows, positions, raw_bytes, held, unknown_columns, mistyped: 0 });
         }
         Read { made, letters, refused_bytes }
     }
@@ -202,6 +212,8 @@ struct Made {
     table: Arc<str>,
     kind: RowKind,
     rows: RecordBatch,
+    /// Where each row came from.
+    positions: Vec<RowPosition>,
     raw_bytes: u64,
     /// Bytes that they keep in memory.
     held: usize,
@@ -234,6 +246,8 @@ struct Work<'w> {
     router: &'w Router,
     origin: &'w Origin,
     default_table: Option<&'w str>,
+    /// When an event of the HTTP Event Collector was received; none while other records are read.
+    received_us: Option<i64>,
     tables: Vec<TableBuilder>,
     unknown_tables: Vec<UnknownTableBuilder>,
     letters: Vec<DeadLetter>,
@@ -243,6 +257,8 @@ struct Work<'w> {
     buffers: Buffers,
     tape: Tape<'static>,
     bytes: usize,
+    /// Of the next row.
+    at: RowPosition,
 }
 
 /// Where a piece of text came from.
@@ -283,15 +299,21 @@ impl<'w> Place<'w> {
         }
     }
 
+    /// The offset of what stands here, as far as it has one of its own.
+    fn offset(&self) -> Offset {
+        let inside = if self.is_bytes { self.position as u64 } else { 0 };
+        Offset(self.record.offset.0 + inside)
+    }
+
     fn part(self, position: usize) -> Self {
         let received = self.received.get(position..).unwrap_or_default();
         Self { received, position: self.position + position, in_chunk: self.in_chunk + position, ..self }
     }
 }
 
-impl Work<'_> {
+impl<'w> Work<'w> {
     /// Reads all records and returns the chunk that the rows' views point into.
-    fn read(&mut self, records: &[RawRecord], framing: Framing) -> Vec<u8> {
+    fn read(&mut self, records: &'w [RawRecord], framing: Framing) -> Vec<u8> {
         let too_large = match framing {
             Framing::Oversized => {
                 Some("the record is larger than `max_record_size`; it is kept in pieces, in order of offset".to_owned())
@@ -319,15 +341,40 @@ impl Work<'_> {
             let is_bytes = matches!(framing, Framing::Lines | Framing::Csv);
             let place = Place::of(record, is_bytes, start);
             self.refusals_left = MAX_REFUSALS;
+            self.begin(place);
             match framing {
                 Framing::Document => self.read_document(copy, &record.payload, place, SPLITS),
                 Framing::Lines => self.read_lines(copy, &record.payload, place),
                 Framing::Csv => self.read_csv(copy, &record.payload, place),
+                Framing::Pushed => self.read_pushed(copy, &record.payload, place),
                 Framing::Oversized => unreachable!("refused above"),
             }
             start = end;
         }
         chunk
+    }
+
+    /// Reads a record that a push source kept; its place in the order is the buffer's.
+    fn read_pushed(&mut self, copy: &mut [u8], original: &'w [u8], place: Place<'_>) {
+        let Some(pushed) = Pushed::parse(original) else {
+            let detail = "the buffer's record has not the form that this build knows; was it written by a newer one?";
+            return self.refuse(place, original.len(), None, "unknown_form", detail.to_owned());
+        };
+        let before = original.len() - pushed.body.len();
+        let place = Place { position: 0, ..place.part(before) };
+        let of_batch = self.default_table;
+        self.default_table = pushed.table.or(of_batch);
+        let copy = &mut copy[before..];
+        match pushed.kind {
+            Kind::Document => self.read_document(copy, pushed.body, place, SPLITS),
+            Kind::Lines => self.read_lines(copy, pushed.body, place),
+            Kind::Event => {
+                self.received_us = Some(pushed.received_us);
+                self.read_document(copy, pushed.body, place, 0);
+                self.received_us = None;
+            }
+        }
+        self.default_table = of_batch;
     }
 
     fn read_lines(&mut self, copy: &mut [u8], original: &[u8], place: Place<'_>) {
@@ -337,6 +384,7 @@ impl Work<'_> {
             let line = original[start..end].strip_suffix(b"\r").unwrap_or(&original[start..end]);
             let line_end = start + line.len();
             self.refusals_left = MAX_REFUSALS;
+            self.begin(place.part(start));
             self.read_document(&mut copy[start..line_end + INPUT_PADDING], line, place.part(start), SPLITS);
             start = end + 1;
         }
@@ -393,6 +441,9 @@ impl Work<'_> {
     }
 
     fn read_item(&mut self, document: &Document<'_>, at: usize, bytes: u64, place: Place<'_>) {
+        if let Some(received_us) = self.received_us {
+            return self.read_event(document, at, received_us, bytes, place);
+        }
         match document.item(at) {
             Item::Record(record) => self.read_record(document, record, bytes, place),
             Item::Items { at, len, key } => {
@@ -464,7 +515,8 @@ impl Work<'_> {
                 let time = inner.and_then(|inner| document.text_of(inner, &TIME_KEYS[..2]));
                 let time = time.or_else(|| document.text_of(record, &TIME_KEYS));
                 let text = document.object_text(record);
-                self.unknown_table(name).add(time, bytes, |out| compact_into(text, out));
+                let position = self.next_position();
+                self.unknown_table(name).add(position, time, bytes, |out| compact_into(text, out));
                 return;
             }
         };
@@ -480,8 +532,11 @@ impl Work<'_> {
             },
         };
         let base = Document::chunk_base(document.address, place.in_chunk);
+        let position = self.next_position();
         let builder = builder_of(&mut self.tables, table, base, self.bytes, bytes);
+        builder.positions.push(position);
         if document.add_row(row.0, row.1, builder, bytes) == Err(MissingTime) {
+            builder.positions.pop();
             let time = document.text_of(row.0, &TIME_KEYS);
             let (place, length) = place.of_object(document, record);
             self.refuse(place, length, Some(table), "missing_time", missing_time(time));
@@ -514,6 +569,7 @@ impl Work<'_> {
             if row.is_blank() {
                 continue;
             }
+            self.begin(place);
             let length = row.span.len();
             let cells: Result<Vec<&str>, _> =
                 row.cells.iter().map(|cell| std::str::from_utf8(&copy[cell.clone()])).collect();
@@ -551,11 +607,15 @@ impl Work<'_> {
         let table = match route {
             Route::Known(table) => table,
             Route::Unknown(name) => {
-                self.unknown_table(name).add(cell_of(&TIME_KEYS), bytes, |out| header.append_json(cells, out));
+                let position = self.next_position();
+                let table = self.unknown_table(name);
+                table.add(position, cell_of(&TIME_KEYS), bytes, |out| header.append_json(cells, out));
                 return;
             }
         };
+        let position = self.next_position();
         let builder = builder_of(&mut self.tables, table, base, self.bytes, bytes);
+        builder.positions.push(position);
         let mut halves = Vec::new();
         for (column, cell) in header.columns.iter().zip(cells) {
             let value = if cell.is_empty() { Value::Null } else { Value::Text(cell) };
@@ -569,8 +629,21 @@ impl Work<'_> {
         }
         join_halves(&halves, table.keys(), builder);
         if builder.end_row(bytes) == Err(MissingTime) {
+            builder.positions.pop();
             self.refuse(place, length, Some(table), "missing_time", missing_time(cell_of(&TIME_KEYS)));
         }
+    }
+
+    /// Notes that what follows comes from the record at `place`.
+    fn begin(&mut self, place: Place<'_>) {
+        self.at = RowPosition { offset: place.offset(), partition: place.record.partition, row: 0 };
+    }
+
+    /// The position of the next row. A row that is undone leaves a gap, so that its neighbours keep their numbers.
+    fn next_position(&mut self) -> RowPosition {
+        let position = self.at;
+        self.at.row += 1;
+        position
     }
 
     fn unknown_table(&mut self, name: &str) -> &mut UnknownTableBuilder {
@@ -593,10 +666,8 @@ impl Work<'_> {
         reason: &'static str,
         mut detail: String,
     ) {
-        let mut offset = place.record.offset;
-        if place.is_bytes {
-            offset = Offset(offset.0 + place.position as u64);
-        } else if place.position > 0 {
+        let offset = place.offset();
+        if !place.is_bytes && place.position > 0 {
             detail = format!("{detail} (at byte {} of the document)", place.position);
         }
         let range = usize::try_from(place.record.partition).ok().and_then(|index| self.origin.ranges.get(index));

@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::error::ArrowError;
 use weir_contract::datetime;
+use weir_contract::position::RowPosition;
 use weir_contract::schema::{ColumnType, TableSchema};
 
 use crate::decode::columns::{Cell, ChunkBase, ColumnBuilder, Extra, finish};
@@ -69,6 +70,8 @@ pub(crate) struct TableBuilder {
     rows: usize,
     /// Raw bytes of the rows.
     pub(crate) raw_bytes: u64,
+    /// Where each row came from; whoever adds a row notes it.
+    pub(crate) positions: Vec<RowPosition>,
     /// The slot of each key of the record before, in order: the guess for the next record.
     order: Vec<usize>,
     next_key: usize,
@@ -94,6 +97,7 @@ impl TableBuilder {
             capacity,
             rows: 0,
             raw_bytes: 0,
+            positions: Vec::new(),
             order: Vec::new(),
             next_key: 0,
             unknown: Vec::new(),
@@ -194,6 +198,15 @@ impl TableBuilder {
         self.columns[column].as_ref().is_some_and(|builder| builder.is_set(self.rows))
     }
 
+    /// Sets the event time of the current row, in microseconds since 1970 UTC, if it has none of its own.
+    pub(crate) fn put_time_if_none(&mut self, micros: i64) {
+        let has_own = self.table.timestamp().is_some_and(|column| self.is_set(column));
+        let time = self.table.time_generated();
+        if !has_own && !self.is_set(time) {
+            self.set(time, ColumnType::Datetime, Cell::Long(micros));
+        }
+    }
+
     /// Ends the current row. If it has no time although it must, the row is undone.
     pub(crate) fn end_row(&mut self, raw_bytes: u64) -> Result<(), MissingTime> {
         self.next_key = 0;
@@ -267,6 +280,8 @@ pub(crate) struct UnknownTableBuilder {
     rows: usize,
     /// Raw bytes of the rows.
     pub(crate) raw_bytes: u64,
+    /// Where each row came from.
+    pub(crate) positions: Vec<RowPosition>,
 }
 
 /// The column with the whole record as JSON text.
@@ -297,12 +312,31 @@ impl UnknownTableBuilder {
             extra,
             rows: 0,
             raw_bytes: 0,
+            positions: Vec::new(),
         }
     }
 
     /// Adds a record; `write` writes it as compact JSON, `time` is what it shows as its time.
-    pub(crate) fn add(&mut self, time: Option<&str>, raw_bytes: u64, write: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(micros) = time.and_then(datetime::parse_iso) {
+    pub(crate) fn add(
+        &mut self,
+        position: RowPosition,
+        time: Option<&str>,
+        raw_bytes: u64,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.add_at(position, time.and_then(datetime::parse_iso), raw_bytes, write);
+    }
+
+    /// As [`UnknownTableBuilder::add`], with the time in microseconds since 1970 UTC.
+    pub(crate) fn add_at(
+        &mut self,
+        position: RowPosition,
+        time: Option<i64>,
+        raw_bytes: u64,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.positions.push(position);
+        if let Some(micros) = time {
             self.time.set(self.rows, Cell::Long(micros));
         }
         self.table.set(self.rows, Cell::Text(self.name_view));

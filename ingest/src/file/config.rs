@@ -1,6 +1,7 @@
 //! What the config says about a file source, and which files that means.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use globset::GlobBuilder;
 use indexmap::IndexSet;
@@ -8,12 +9,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 use weir_contract::position::SourceName;
-use weir_contract::units::ByteSize;
+use weir_contract::units::{ByteSize, Span};
 
 use crate::decode::{MAX_CHUNK_BYTES, table_name_fault};
+use crate::file::files::{LastLine, Reading};
+use crate::file::local::{file_name, is_read};
 use crate::source::SourceError;
 
-/// A source that reads log files once, from beginning to end.
+/// A source that reads log files to their end, and remembers how far it came.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
@@ -33,6 +36,20 @@ pub struct FileConfig {
     /// A larger record is refused: it goes to the dead letters in pieces of this size. At most 256MiB.
     #[serde(default = "default_max_record_size")]
     pub max_record_size: ByteSize,
+    /// Go on when the end is reached: look for new files and for what was added (default false). `--once` does not.
+    #[serde(default)]
+    pub follow: bool,
+    /// The pause between two such looks.
+    #[serde(default = "default_poll_interval")]
+    pub poll_interval: Span,
+    /// While following, a last line that lacks its line end is taken when its file has not changed for so long. One that
+    /// is a whole JSON value is taken at once.
+    #[serde(default = "default_close_after")]
+    pub close_after: Span,
+    /// Keep in `state.directory` how far each file was read, and go on from there at the next start (default true).
+    /// False: read everything each time.
+    #[serde(default = "default_remember")]
+    pub remember: bool,
     /// The zone of the times in CSV columns that are marked `[Local Time]`, as an offset from UTC such as `+02:00`.
     #[serde(default = "default_local_time", skip_serializing_if = "is_default_local_time")]
     pub local_time: String,
@@ -51,19 +68,31 @@ pub enum FileFormat {
     Csv,
 }
 
-fn default_chunk_size() -> ByteSize {
+pub(crate) fn default_chunk_size() -> ByteSize {
     ByteSize(4 << 20)
 }
 
-fn default_max_record_size() -> ByteSize {
+pub(crate) fn default_max_record_size() -> ByteSize {
     ByteSize(64 << 20)
 }
 
-fn default_local_time() -> String {
+fn default_poll_interval() -> Span {
+    Span(Duration::from_secs(10))
+}
+
+pub(crate) fn default_close_after() -> Span {
+    Span(Duration::from_secs(300))
+}
+
+pub(crate) fn default_remember() -> bool {
+    true
+}
+
+pub(crate) fn default_local_time() -> String {
     "+00:00".to_owned()
 }
 
-fn is_default_local_time(offset: &str) -> bool {
+pub(crate) fn is_default_local_time(offset: &str) -> bool {
     offset == default_local_time()
 }
 
@@ -76,6 +105,10 @@ impl FileConfig {
             table: None,
             chunk_size: default_chunk_size(),
             max_record_size: default_max_record_size(),
+            follow: false,
+            poll_interval: default_poll_interval(),
+            close_after: default_close_after(),
+            remember: default_remember(),
             local_time: default_local_time(),
         }
     }
@@ -86,14 +119,12 @@ impl FileConfig {
         if self.paths.is_empty() {
             faults.push(("paths", "names no file; give at least one file, directory or glob".to_owned()));
         }
-        if !(1024..=MAX_CHUNK_BYTES as u64 / 4).contains(&self.chunk_size.0) {
-            faults.push(("chunk_size", "must lie between 1KiB and 128MiB; 4MiB suits most files".to_owned()));
-        }
-        if !(1024..=MAX_CHUNK_BYTES as u64 / 2).contains(&self.max_record_size.0) {
-            faults.push(("max_record_size", "must lie between 1KiB and 256MiB; 64MiB suits most files".to_owned()));
+        faults.extend(size_faults(self.chunk_size, self.max_record_size));
+        if self.poll_interval.0.is_zero() {
+            faults.push(("poll_interval", "is 0; write a duration such as `10s`".to_owned()));
         }
         if !is_offset(&self.local_time) {
-            faults.push(("local_time", "is no offset from UTC; write it as `+02:00` or `-05:30`".to_owned()));
+            faults.push(("local_time", BAD_LOCAL_TIME.to_owned()));
         }
         if let Some(text) = self.table.as_deref().and_then(table_name_fault) {
             faults.push(("table", text));
@@ -102,27 +133,86 @@ impl FileConfig {
     }
 
     /// The entries of `paths` that give no file to read now: the index of each, and why. Lists folders, opens nothing. A
-    /// glob that can't be parsed is among them, as [`SourceError::BadGlob`].
+    /// glob that can't be parsed is among them, as [`SourceError::BadGlob`]. While following, files may come later.
     pub fn unreadable(&self, source_name: &SourceName) -> Vec<(usize, SourceError)> {
-        let fault = |(index, pattern): (usize, &String)| Some((index, files_of(pattern, source_name).err()?));
+        let fault = |(index, pattern): (usize, &String)| {
+            let error = files_of(pattern, source_name).err()?;
+            (!(self.follow && is_not_there(&error))).then_some((index, error))
+        };
         self.paths.iter().enumerate().filter_map(fault).collect()
+    }
+
+    /// How the files are read; `once`: whatever `follow` says.
+    pub(crate) fn reading(&self, once: bool) -> Reading {
+        let follows = self.follow && !once;
+        Reading {
+            format: self.format,
+            table: self.table.clone(),
+            chunk_bytes: self.chunk_size.as_usize(),
+            max_record_bytes: self.max_record_size.as_usize(),
+            local_time: self.local_time.clone(),
+            poll_interval: follows.then_some(self.poll_interval.0),
+            last_line: if follows { LastLine::Settled(self.close_after.0) } else { LastLine::AtOnce },
+            remembers: self.remember,
+        }
+    }
+
+    /// The files that are there now; where none is yet, none.
+    pub(crate) fn present(&self, source_name: &SourceName) -> Result<Vec<PathBuf>, SourceError> {
+        self.check(source_name)?;
+        let mut files: IndexSet<PathBuf> = IndexSet::new();
+        for pattern in &self.paths {
+            match files_of(pattern, source_name) {
+                Ok(found) => files.extend(found),
+                Err(error) if is_not_there(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(files.into_iter().collect())
     }
 
     /// Checks the values and lists the files, each once, in the order of `paths` and sorted within each.
     pub(crate) fn resolve(&self, source_name: &SourceName) -> Result<Vec<PathBuf>, SourceError> {
-        if let Some((key, problem)) = self.faults().into_iter().next() {
-            return Err(SourceError::Config { source_name: source_name.clone(), key: key.to_owned(), problem });
-        }
+        self.check(source_name)?;
         let mut files: IndexSet<PathBuf> = IndexSet::new();
         for pattern in &self.paths {
             files.extend(files_of(pattern, source_name)?);
         }
         Ok(files.into_iter().collect())
     }
+
+    fn check(&self, source_name: &SourceName) -> Result<(), SourceError> {
+        match self.faults().into_iter().next() {
+            Some((key, problem)) => {
+                Err(SourceError::Config { source_name: source_name.clone(), key: key.to_owned(), problem })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with the sizes that every source of files has.
+pub(crate) fn size_faults(chunk: ByteSize, record: ByteSize) -> Vec<(&'static str, String)> {
+    let mut faults = Vec::new();
+    if !(1024..=MAX_CHUNK_BYTES as u64 / 4).contains(&chunk.0) {
+        faults.push(("chunk_size", "must lie between 1KiB and 128MiB; 4MiB suits most files".to_owned()));
+    }
+    if !(1024..=MAX_CHUNK_BYTES as u64 / 2).contains(&record.0) {
+        faults.push(("max_record_size", "must lie between 1KiB and 256MiB; 64MiB suits most files".to_owned()));
+    }
+    faults
+}
+
+/// What is said of a `local_time` that [`is_offset`] refuses.
+pub(crate) const BAD_LOCAL_TIME: &str = "is no offset from UTC; write it as `+02:00` or `-05:30`";
+
+/// Whether an error says that there is nothing yet, rather than that something is wrong.
+fn is_not_there(error: &SourceError) -> bool {
+    matches!(error, SourceError::Missing { .. } | SourceError::NothingMatches { .. })
 }
 
 /// Whether `text` is `±hh:mm`, no more than the fourteen hours that zones have.
-fn is_offset(text: &str) -> bool {
+pub(crate) fn is_offset(text: &str) -> bool {
     let [b'+' | b'-', h1, h2, b':', m1, m2] = text.as_bytes() else { return false };
     let are_digits = [h1, h2, m1, m2].iter().all(|digit| digit.is_ascii_digit());
     are_digits && text[1..3] <= *"14" && text[4..6] <= *"59"
@@ -170,10 +260,7 @@ fn strip_dot(file: &Path) -> PathBuf {
 }
 
 fn files_below(root: &Path, source_name: &SourceName) -> Result<Vec<PathBuf>, SourceError> {
-    let is_read = |entry: &walkdir::DirEntry| {
-        let name = entry.file_name().to_string_lossy();
-        entry.depth() == 0 || !(name.starts_with('.') || name == "_delta_log" || name.ends_with(".parquet"))
-    };
+    let is_read = |entry: &walkdir::DirEntry| entry.depth() == 0 || is_read(&file_name(entry.path()));
     let mut files = Vec::new();
     for entry in WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter().filter_entry(is_read) {
         let entry = entry.map_err(|cause| SourceError::Read {

@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use memchr::{memchr, memchr_iter, memchr2_iter, memrchr};
+use serde::{Deserialize, Serialize};
 use weir_contract::batch::Framing;
 
 use crate::file::config::FileFormat;
@@ -36,6 +37,29 @@ pub(crate) enum Step {
     Cut(Cut),
     /// No record ends within the buffer: read on.
     More,
+}
+
+/// How the cutting stands behind a cut: all that is needed to go on from there, also in another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mark {
+    /// In lines.
+    Lines {
+        /// Amid a line that is over the limit.
+        amid: bool,
+    },
+    /// In CSV.
+    Csv {
+        /// Amid a row that is over the limit.
+        amid: bool,
+    },
+    /// In documents.
+    Documents {
+        /// Where among arrays and wrappers.
+        level: Level,
+        /// The value that is over the limit and has begun.
+        amid: Option<ValueScanner>,
+    },
 }
 
 /// Cuts one file.
@@ -64,8 +88,9 @@ struct Documents {
     oversized: bool,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Level {
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Level {
     /// Before or between documents.
     #[default]
     Top,
@@ -85,6 +110,39 @@ impl Framer {
             FileFormat::Auto | FileFormat::Json => Layout::Documents(Documents::default()),
         };
         Self { layout, max_record, oversized: false }
+    }
+
+    /// A framer that goes on where another stood; `None` where `format` does not read such a layout.
+    pub(crate) fn resume(format: FileFormat, mark: Mark, max_record: usize) -> Option<Self> {
+        let is_csv = matches!(mark, Mark::Csv { .. });
+        if (is_csv && format == FileFormat::Json) || (!is_csv && format == FileFormat::Csv) {
+            return None;
+        }
+        let (layout, oversized) = match mark {
+            Mark::Lines { amid } => (Layout::Lines, amid),
+            Mark::Csv { amid } => (Layout::Csv, amid),
+            Mark::Documents { level, amid } => {
+                let open = amid.map(|scanner| (scanner, 0));
+                (Layout::Documents(Documents { level, oversized: open.is_some(), open }), false)
+            }
+        };
+        Some(Self { layout, max_record, oversized })
+    }
+
+    /// How it stands; asked right behind a [`Step::Cut`].
+    pub(crate) fn mark(&self) -> Mark {
+        match &self.layout {
+            Layout::Lines => Mark::Lines { amid: self.oversized },
+            Layout::Csv => Mark::Csv { amid: self.oversized },
+            Layout::Documents(documents) => {
+                Mark::Documents { level: documents.level, amid: documents.open.as_ref().map(|(scanner, _)| *scanner) }
+            }
+        }
+    }
+
+    /// Whether each line is a record.
+    pub(crate) fn is_lines(&self) -> bool {
+        matches!(self.layout, Layout::Lines)
     }
 
     /// Whether the file is CSV, whose first row is a header.
@@ -296,6 +354,12 @@ fn row_ends(buffer: &[u8]) -> impl Iterator<Item = usize> {
 /// Just past the first row.
 pub(crate) fn first_row_end(buffer: &[u8]) -> Option<usize> {
     row_ends(buffer).next().map(|end| end + 1)
+}
+
+/// Whether `text` is one whole JSON object or array: a last line that has all of its record needs no line end.
+pub(crate) fn is_whole_value(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    matches!(text.first(), Some(b'{' | b'[')) && ValueScanner::default().feed(text) == Some(text.len())
 }
 
 fn is_csv(path: &Path, start: &[u8]) -> bool {

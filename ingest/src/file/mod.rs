@@ -1,28 +1,35 @@
-//! The file source: files, directories and globs, read once from beginning to end.
+//! The file source: files, directories and globs, read to their end and, if asked, followed.
 //!
 //! Plain, gzip and zstd files of JSON Lines, JSON documents or CSV (`config`). Files are read one after the other on a
-//! thread of its own (`reader`), cut into pieces of whole records (`framing`), and handed over. A partition is a
-//! file's path, an offset the byte position in its decompressed text. Nothing is stored about progress yet: a file
-//! source that is started again reads its files again.
+//! thread of its own (`reader`), cut into pieces of whole records (`framing`), and handed over. A partition is a file's
+//! identity (`ledger`), named by the path where it was first seen and by what it begins with; an offset is the byte
+//! position in its decompressed text. How far a file is acknowledged is kept in the source's own folder (`journal`).
+//!
+//! All but `config` and `local` is the same for objects of a store ([`crate::objects`]).
 
-mod config;
+pub(crate) mod config;
+pub(crate) mod files;
+pub(crate) mod fingerprint;
 mod framing;
-mod open;
+pub(crate) mod journal;
+mod ledger;
+pub(crate) mod local;
+pub(crate) mod open;
 mod progress;
 mod reader;
+pub(crate) mod run;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use weir_contract::ack;
 use weir_contract::batch::RawBatch;
 use weir_contract::memory::MemoryBudget;
 use weir_contract::position::SourceName;
 
-use crate::file::reader::Reader;
+use crate::file::local::LocalFiles;
+use crate::file::run::{Parts, run};
 use crate::metrics::IngestMetrics;
 use crate::source::{Source, SourceError};
 
@@ -34,6 +41,9 @@ pub use progress::Progress;
 pub struct FileSource {
     name: SourceName,
     config: FileConfig,
+    once: bool,
+    /// The folder for the journal.
+    folder: Option<PathBuf>,
     files: Vec<PathBuf>,
     budget: MemoryBudget,
     metrics: IngestMetrics,
@@ -41,24 +51,33 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// A source for the files that `config` names now; they are listed here and opened when read.
+    /// A source for the files that `config` names now; they are listed here and opened when read. It remembers nothing,
+    /// unless it is told [where](FileSource::remember_in).
     ///
     /// # Errors
     ///
-    /// A path that does not exist, a directory or glob without a log file, a value out of range.
+    /// A path that does not exist, a directory or glob without a log file (but where files are followed, these may come
+    /// later), a value out of range.
     pub fn new(
         name: SourceName,
         config: FileConfig,
         budget: MemoryBudget,
         metrics: IngestMetrics,
     ) -> Result<Self, SourceError> {
-        let files = config.resolve(&name)?;
-        let progress = Arc::new(Progress::default());
-        for file in &files {
-            // A file that is gone by now is told when it is its turn to be read.
-            progress.expect(std::fs::metadata(file).map_or(0, |metadata| metadata.len()));
-        }
-        Ok(Self { name, config, files, budget, metrics, progress })
+        let files = if config.follow { config.present(&name)? } else { config.resolve(&name)? };
+        Ok(Self { name, config, once: false, folder: None, files, budget, metrics, progress: Arc::default() })
+    }
+
+    /// Reads to the present end only, whatever the config says of following.
+    pub fn once(mut self, once: bool) -> Self {
+        self.once = once;
+        self
+    }
+
+    /// Keeps the progress in the source's own folder below `state`, if the config says so.
+    pub fn remember_in(mut self, state: &Path) -> Self {
+        self.folder = self.config.remember.then(|| journal::folder_of(state, self.name.as_ref()));
+        self
     }
 
     /// How far the source has read, to be shown while it runs.
@@ -79,36 +98,11 @@ impl Source for FileSource {
     }
 
     async fn run(self: Box<Self>, out: mpsc::Sender<RawBatch>, stop: CancellationToken) -> Result<(), SourceError> {
-        let Self { name, config, files, budget, metrics, progress } = *self;
-        let (acks, mut reports) = ack::channel();
-        // A batch that is not durable stops this reader, not its siblings.
-        let stop = stop.child_token();
-        let reader = Reader {
-            name: name.clone(),
-            config,
-            budget,
-            progress,
-            acks,
-            out,
-            stop: stop.clone(),
-            runtime: Handle::current(),
-            next_batch: 0,
-        };
-        metrics.connected.with_label_values(&[name.as_ref()]).set(1);
-        let reading = tokio::task::spawn_blocking(move || reader.read(&files));
-        // The reader and each token hold a sender of reports: their end is the end of all work.
-        let mut not_durable = None;
-        while let Some(report) = reports.recv().await {
-            if !report.durable {
-                not_durable.get_or_insert(report.batch);
-                stop.cancel();
-            }
-        }
-        metrics.connected.with_label_values(&[name.as_ref()]).set(0);
-        let read = reading.await.unwrap_or(Err(SourceError::ReaderDied { source_name: name.clone() }));
-        match not_durable {
-            Some(batch) => Err(SourceError::NotDurable { source_name: name, batch }),
-            None => read,
-        }
+        let Self { name, config, once, folder, files, budget, metrics, progress } = *self;
+        let mut reading = config.reading(once);
+        reading.remembers = folder.is_some();
+        let follows = reading.poll_interval.is_some();
+        let files = LocalFiles { name: name.clone(), config, found: Some(files), follows };
+        run(Parts { name, reading, files, folder, budget, metrics, progress }, out, stop).await
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::mpsc::UnboundedReceiver;
-use weir_contract::ack::AckReport;
+use weir_contract::ack::{AckReport, Answered};
 use weir_contract::position::{Offset, PartitionId};
 
 use super::offsets::{Committable, Lease, OffsetTracker, TopicPartition};
@@ -44,6 +44,10 @@ pub(super) struct Holding {
     low: Option<u64>,
     /// The position that a broker confirmed to have stored.
     confirmed: Option<u64>,
+    /// The first offset that was handed over, and the one behind the last.
+    handed_over: Option<(u64, u64)>,
+    /// Records before it are in the workspace, by what was stored with the committed offset.
+    pub(super) delivered: Offset,
 }
 
 /// A partition's figures, as the client's statistics or a query tell them. Negative numbers mean unknown.
@@ -80,7 +84,10 @@ impl Assignment {
         for partition in partitions {
             let lease = state.tracker.assign(partition.clone());
             let id = PartitionId(partition.to_string().into());
-            let replaced = state.held.insert(partition, Holding { lease, id, high: None, low: None, confirmed: None });
+            let replaced = state.held.insert(
+                partition,
+                Holding { lease, id, high: None, low: None, confirmed: None, handed_over: None, delivered: Offset(0) },
+            );
             if let Some(replaced) = replaced {
                 state.tracker.revoke(replaced.lease);
             }
@@ -100,10 +107,20 @@ impl Assignment {
             // A commit that is only on its way may come too late: what no broker has confirmed is committed again.
             state.tracker.commit_failed(holding.lease);
             let position = state.tracker.revoke(holding.lease);
-            left.extend(position.filter(|it| holding.confirmed.is_none_or(|confirmed| confirmed < it.next.0)));
+            let is_news = |it: &Committable| {
+                it.delivered > it.next || holding.confirmed.is_none_or(|confirmed| confirmed < it.next.0)
+            };
+            left.extend(position.filter(is_news));
         }
         self.epoch.fetch_add(1, Ordering::AcqRel);
         (ended, left)
+    }
+
+    /// Notes what was stored beside the committed offset of a partition that was assigned.
+    pub(super) fn resume(&self, partition: &TopicPartition, delivered: Offset) {
+        if let Some(holding) = self.state().held.get_mut(partition) {
+            holding.delivered = delivered;
+        }
     }
 
     /// The partitions held now.
@@ -118,14 +135,19 @@ impl Assignment {
         state.failed.map_or(Ok(()), Err)
     }
 
-    /// Notes the hand-over of `batch`: `ranges` are its leases with the offset behind their last record, of which those
+    /// Notes the hand-over of `batch`: `ranges` are its leases, with the offsets of their first record and behind their
+    /// last one, of which those
     /// whose lease has ended are left out. Returns for each range whether it is still ours. `empty` says that nothing
     /// of the batch has to be made durable, so it is acknowledged at once.
-    pub(super) fn hand_over(&self, batch: u64, ranges: &[(Lease, Offset)], empty: bool) -> Vec<bool> {
+    pub(super) fn hand_over(&self, batch: u64, ranges: &[(Lease, Offset, Offset)], empty: bool) -> Vec<bool> {
         let mut state = self.state();
-        let live = ranges.iter().map(|(lease, _)| state.tracker.is_live(*lease)).collect();
-        for (lease, next) in ranges {
-            state.tracker.handed_over(*lease, batch, *next);
+        let live = ranges.iter().map(|(lease, ..)| state.tracker.is_live(*lease)).collect();
+        for (lease, start, next) in ranges {
+            state.tracker.handed_over(*lease, batch, *start, *next);
+            if let Some(holding) = state.held.values_mut().find(|holding| holding.lease == *lease) {
+                let first = holding.handed_over.map_or(start.0, |(first, _)| first);
+                holding.handed_over = Some((first, next.0));
+            }
         }
         if empty {
             state.tracker.acknowledged(batch);
@@ -142,6 +164,15 @@ impl Assignment {
         }
     }
 
+    /// How many records were handed over whose position no broker has confirmed.
+    pub(super) fn in_flight(&self) -> u64 {
+        let open = |holding: &Holding| {
+            let (first, next) = holding.handed_over?;
+            Some(next.saturating_sub(holding.confirmed.unwrap_or(first)))
+        };
+        self.state().held.values().filter_map(open).sum()
+    }
+
     /// How many batches wait for their acknowledgement.
     pub(super) fn outstanding(&self) -> usize {
         self.state().tracker.outstanding()
@@ -152,7 +183,7 @@ impl Assignment {
         let mut state = self.state();
         let all = state.tracker.committable();
         for it in &all {
-            state.tracker.submitted(it.lease, it.next);
+            state.tracker.submitted(it);
         }
         all
     }
@@ -220,7 +251,12 @@ impl Assignment {
 impl State {
     fn settle(&mut self) {
         while let Ok(report) = self.reports.try_recv() {
-            if report.durable {
+            if report.of == Answered::Workspace {
+                // That it failed is told once more, with the whole batch.
+                if report.durable {
+                    self.tracker.delivered(report.batch);
+                }
+            } else if report.durable {
                 self.tracker.acknowledged(report.batch);
             } else if self.tracker.awaits(report.batch) {
                 self.failed.get_or_insert(report.batch);
@@ -247,8 +283,8 @@ mod tests {
         assignment.assign([gone.clone(), topic_partition("t", 1)]);
         let held = assignment.held();
         let (first, second) = (acks.issue(1), acks.issue(2));
-        assignment.hand_over(1, &[(held[0].1.lease, Offset(5))], false);
-        assignment.hand_over(2, &[(held[1].1.lease, Offset(5))], false);
+        assignment.hand_over(1, &[(held[0].1.lease, Offset(0), Offset(5))], false);
+        assignment.hand_over(2, &[(held[1].1.lease, Offset(0), Offset(5))], false);
         assignment.revoke(&[gone]);
         drop(first);
         assert_eq!(assignment.settle(), Ok(()));
@@ -263,11 +299,13 @@ mod tests {
         let assignment = Assignment::new(reports);
         assignment.assign([topic_partition("t", 0)]);
         let lease = assignment.held()[0].1.lease;
-        assert_eq!(assignment.hand_over(1, &[(lease, Offset(5))], false), [true]);
+        assert_eq!(assignment.hand_over(1, &[(lease, Offset(0), Offset(5))], false), [true]);
+        assert_eq!(assignment.in_flight(), 5);
         acks.issue(1).done();
         let (_, left) = assignment.revoke(&[topic_partition("t", 0)]);
         assert_eq!(left.iter().map(|it| it.next).collect::<Vec<_>>(), [Offset(5)]);
-        assert_eq!(assignment.hand_over(2, &[(lease, Offset(9))], false), [false]);
+        assert_eq!(assignment.hand_over(2, &[(lease, Offset(5), Offset(9))], false), [false]);
+        assert_eq!(assignment.in_flight(), 0, "what was lost is another's");
         assert_eq!(assignment.outstanding(), 0);
     }
 
@@ -277,7 +315,7 @@ mod tests {
         let assignment = Assignment::new(reports);
         assignment.assign([topic_partition("t", 0), topic_partition("t", 1)]);
         for (batch, (_, holding)) in assignment.held().into_iter().enumerate() {
-            assignment.hand_over(batch as u64, &[(holding.lease, Offset(5))], false);
+            assignment.hand_over(batch as u64, &[(holding.lease, Offset(0), Offset(5))], false);
             acks.issue(batch as u64).done();
         }
         assignment.settle().expect("durable");
@@ -301,7 +339,7 @@ mod tests {
         assignment.observe(&partition, Observed { high: 110, committed: -1001, position: 70 });
         assert_eq!(assignment.lags(), [("t/0".into(), 90)]);
         let lease = assignment.held()[0].1.lease;
-        let position = Committable { lease, partition, next: Offset(60) };
+        let position = Committable { lease, partition, next: Offset(60), delivered: Offset(60) };
         assert!(!assignment.are_committed(std::slice::from_ref(&position)));
         assignment.commit_answered(std::slice::from_ref(&position), true);
         assert!(assignment.are_committed(&[position]));

@@ -43,6 +43,7 @@ pub(super) struct Range {
     pub(super) id: PartitionId,
     pub(super) start: Offset,
     pub(super) next: Offset,
+    pub(super) delivered: Offset,
 }
 
 #[derive(Debug)]
@@ -94,7 +95,8 @@ impl BatchBuilder {
             None => {
                 let range = self.ranges.len() as u32;
                 let id = known.holding.id.clone();
-                self.ranges.push(Range { lease: known.holding.lease, id, start: offset, next });
+                let (lease, delivered) = (known.holding.lease, known.holding.delivered);
+                self.ranges.push(Range { lease, id, start: offset, next, delivered });
                 known.range = Some(range);
                 range
             }
@@ -209,7 +211,12 @@ impl Filled {
 
     /// The stretches, as the batch's origin names them.
     pub(super) fn offset_ranges(&self) -> Vec<OffsetRange> {
-        let range = |range: &Range| OffsetRange { partition: range.id.clone(), start: range.start, next: range.next };
+        let range = |range: &Range| OffsetRange {
+            partition: range.id.clone(),
+            start: range.start,
+            next: range.next,
+            delivered: range.delivered,
+        };
         self.ranges.iter().map(range).collect()
     }
 }

@@ -55,4 +55,5 @@ fn commit(consumer: &BaseConsumer<Context>, positions: &[Committable]) {
         tracing::warn!(source = %context.source, %error, "cannot commit offsets, trying again");
     }
     context.assignment.commit_answered(positions, result.is_ok());
+    context.metrics.count_in_flight(&context.source, context.assignment.in_flight());
 }

@@ -11,7 +11,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use weir_contract::position::SourceName;
+use weir_contract::position::{Offset as PositionOffset, SourceName};
 
 use super::assignment::{Assignment, topic_partition};
 use super::lag::Facts;
@@ -193,15 +193,26 @@ impl ConsumerContext for Context {
     }
 }
 
-/// The list that librdkafka commits.
+/// The list that librdkafka commits. The workspace's front travels as the metadata of each offset.
 pub(super) fn offset_list(positions: &[Committable]) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(positions.len());
     for it in positions {
         let next = i64::try_from(it.next.0).unwrap_or(i64::MAX);
-        list.add_partition_offset(&it.partition.topic, it.partition.partition, Offset::Offset(next))
-            .expect("an offset that a broker gave is not negative");
+        let mut element = list.add_partition(&it.partition.topic, it.partition.partition);
+        element.set_offset(Offset::Offset(next)).expect("an offset that a broker gave is not negative");
+        if it.delivered > it.next {
+            element.set_metadata(format!("{DELIVERED}{}", it.delivered));
+        }
     }
     list
+}
+
+/// What stands before the workspace's front in the metadata of a committed offset.
+const DELIVERED: &str = "weir workspace=";
+
+/// The workspace's front in the metadata of a committed offset; 0 if there is none.
+pub(super) fn delivered_in(metadata: &str) -> PositionOffset {
+    PositionOffset(metadata.strip_prefix(DELIVERED).and_then(|front| front.parse().ok()).unwrap_or(0))
 }
 
 fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {

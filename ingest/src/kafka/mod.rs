@@ -26,7 +26,7 @@ use weir_azure_identity::exchange::http_client;
 use weir_contract::ack::{self, AckSender};
 use weir_contract::batch::{Framing, RawBatch};
 use weir_contract::memory::MemoryBudget;
-use weir_contract::position::{Offset, Origin, SourceName};
+use weir_contract::position::{Offset, Origin, Repeats, SourceName};
 
 use crate::metrics::IngestMetrics;
 use crate::source::{Source, SourceError};
@@ -63,6 +63,7 @@ pub struct KafkaSource {
     budget: MemoryBudget,
     metrics: IngestMetrics,
     until_end: bool,
+    remembers_workspace: bool,
 }
 
 impl KafkaSource {
@@ -83,7 +84,7 @@ impl KafkaSource {
         }
         let client = client_config(&name, &config)?;
         let tokens = Self::tokens(&name, &config)?;
-        Ok(Self { name, config, client, tokens, budget, metrics, until_end: false })
+        Ok(Self { name, config, client, tokens, budget, metrics, until_end: false, remembers_workspace: false })
     }
 
     /// Whether to end once every assigned partition is read to the offset that it ended at when it was assigned. For
@@ -91,6 +92,14 @@ impl KafkaSource {
     #[must_use]
     pub fn read_to_end(mut self, until_end: bool) -> Self {
         self.until_end = until_end;
+        self
+    }
+
+    /// Whether to store, beside each offset, how far the workspace is: after a crash it is then not sent again what it had
+    /// before the lake had it. For pipelines that write to one; off unless said.
+    #[must_use]
+    pub fn remember_workspace(mut self, remembers: bool) -> Self {
+        self.remembers_workspace = remembers;
         self
     }
 
@@ -121,7 +130,7 @@ impl Source for KafkaSource {
         let mut this = *self;
         // Whether the end of a partition is an event.
         this.client.set("enable.partition.eof", if this.until_end { "true" } else { "false" });
-        let (acks, reports) = ack::channel();
+        let (acks, reports) = if this.remembers_workspace { ack::channel_by_sink() } else { ack::channel() };
         let assignment = Arc::new(Assignment::new(reports));
         let (filled_tx, filled_rx) = mpsc::channel(1); // one batch of max_batch_bytes
         let signals = Signals { stop, ..Signals::default() };
@@ -223,16 +232,19 @@ impl HandOver {
             if self.starts_with_newest {
                 self.assignment.began(batch.ranges.iter().map(|range| (range.lease, range.start)));
             }
-            let leases: Vec<(Lease, Offset)> = batch.ranges.iter().map(|range| (range.lease, range.next)).collect();
+            let leases: Vec<(Lease, Offset, Offset)> =
+                batch.ranges.iter().map(|range| (range.lease, range.start, range.next)).collect();
             let live = self.assignment.hand_over(number, &leases, batch.records.is_empty());
             batch.retain(&live);
+            self.metrics.count_in_flight(&self.name, self.assignment.in_flight());
             let ack = self.acks.issue(number);
             if batch.records.is_empty() {
                 ack.done();
                 continue;
             }
             permit.resize(batch.bytes());
-            let origin = Arc::new(Origin { source: self.name.clone(), ranges: batch.offset_ranges() });
+            let origin =
+                Arc::new(Origin { source: self.name.clone(), ranges: batch.offset_ranges(), positions: Repeats::Same });
             slot.send(RawBatch {
                 origin,
                 framing: Framing::Document,

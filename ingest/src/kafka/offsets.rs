@@ -3,6 +3,9 @@
 //! Batches are handed over in the order of their offsets and acknowledged in any order. Of each partition only the
 //! contiguous front may be committed: the position behind the last batch whose predecessors are all acknowledged too.
 //!
+//! The workspace has a front of its own: it is mostly ahead of the whole, since the lake commits less often. It is stored
+//! beside the offset, and after a crash what lies before it is not sent to the workspace again.
+//!
 //! A partition can be taken away and come back while batches of it are still on their way. So what is tracked is not
 //! the partition but a [`Lease`], one assignment of it to us: an acknowledgement that belongs to an ended lease is
 //! ignored, and the records are read again by whoever owns the partition then.
@@ -41,6 +44,8 @@ pub struct Committable {
     pub partition: TopicPartition,
     /// The offset of the next record to read: everything before it is durable.
     pub next: Offset,
+    /// Everything before it is in the workspace.
+    pub delivered: Offset,
 }
 
 /// Follows every batch from hand-over to acknowledgement.
@@ -59,8 +64,12 @@ struct Progress {
     pending: VecDeque<Pending>,
     /// What may be committed; none before the first acknowledgement.
     front: Option<Offset>,
+    /// Where reading began; what may be committed with a front of the workspace alone.
+    start: Option<Offset>,
+    /// The front of the workspace.
+    delivered: Option<Offset>,
     /// What was last asked to be committed.
-    submitted: Option<Offset>,
+    submitted: Option<(Offset, Offset)>,
 }
 
 #[derive(Debug)]
@@ -68,6 +77,7 @@ struct Pending {
     batch: u64,
     next: Offset,
     acknowledged: bool,
+    delivered: bool,
 }
 
 impl OffsetTracker {
@@ -75,7 +85,14 @@ impl OffsetTracker {
     pub fn assign(&mut self, partition: TopicPartition) -> Lease {
         let lease = Lease(self.next_lease);
         self.next_lease += 1;
-        let progress = Progress { partition, pending: VecDeque::new(), front: None, submitted: None };
+        let progress = Progress {
+            partition,
+            pending: VecDeque::new(),
+            front: None,
+            start: None,
+            delivered: None,
+            submitted: None,
+        };
         self.leases.insert(lease, progress);
         lease
     }
@@ -99,11 +116,12 @@ impl OffsetTracker {
         self.leases.contains_key(&lease)
     }
 
-    /// Notes that `batch` was handed over with records of `lease` up to `next`. Batches of a lease come in the order
-    /// of their offsets. A batch with records of an ended lease is not tracked under it.
-    pub fn handed_over(&mut self, lease: Lease, batch: u64, next: Offset) {
+    /// Notes that `batch` was handed over with records of `lease` from `start` up to `next`. Batches of a lease come in
+    /// the order of their offsets. A batch with records of an ended lease is not tracked under it.
+    pub fn handed_over(&mut self, lease: Lease, batch: u64, start: Offset, next: Offset) {
         if let Some(progress) = self.leases.get_mut(&lease) {
-            progress.pending.push_back(Pending { batch, next, acknowledged: false });
+            progress.start.get_or_insert(start);
+            progress.pending.push_back(Pending { batch, next, acknowledged: false, delivered: false });
             self.batches.entry(batch).or_default().push(lease);
         }
     }
@@ -118,16 +136,26 @@ impl OffsetTracker {
         }
     }
 
+    /// Notes that the workspace has all of `batch` that it is to have.
+    pub fn delivered(&mut self, batch: u64) {
+        for lease in self.batches.get(&batch).into_iter().flatten() {
+            let Some(progress) = self.leases.get_mut(lease) else { continue };
+            for pending in progress.pending.iter_mut().filter(|pending| pending.batch == batch) {
+                pending.delivered = true;
+            }
+            progress.advance();
+        }
+    }
+
     /// Notes that all of `batch` is durable.
     pub fn acknowledged(&mut self, batch: u64) {
         for lease in self.batches.remove(&batch).unwrap_or_default() {
             let Some(progress) = self.leases.get_mut(&lease) else { continue };
             for pending in progress.pending.iter_mut().filter(|pending| pending.batch == batch) {
                 pending.acknowledged = true;
+                pending.delivered = true;
             }
-            while progress.pending.front().is_some_and(|pending| pending.acknowledged) {
-                progress.front = progress.pending.pop_front().map(|pending| pending.next);
-            }
+            progress.advance();
         }
     }
 
@@ -146,10 +174,10 @@ impl OffsetTracker {
         self.leases.iter().filter_map(|(lease, progress)| progress.committable(*lease)).collect()
     }
 
-    /// Notes that a commit of `next` was asked for.
-    pub fn submitted(&mut self, lease: Lease, next: Offset) {
-        if let Some(progress) = self.leases.get_mut(&lease) {
-            progress.submitted = Some(next);
+    /// Notes that a commit of `position` was asked for.
+    pub fn submitted(&mut self, position: &Committable) {
+        if let Some(progress) = self.leases.get_mut(&position.lease) {
+            progress.submitted = Some((position.next, position.delivered));
         }
     }
 
@@ -162,9 +190,21 @@ impl OffsetTracker {
 }
 
 impl Progress {
+    /// Moves the fronts on.
+    fn advance(&mut self) {
+        let delivered = self.pending.iter().take_while(|pending| pending.delivered).last();
+        self.delivered = self.delivered.max(delivered.map(|pending| pending.next));
+        while self.pending.front().is_some_and(|pending| pending.acknowledged) {
+            self.front = self.pending.pop_front().map(|pending| pending.next);
+        }
+    }
+
     fn committable(&self, lease: Lease) -> Option<Committable> {
-        let next = self.front.filter(|front| self.submitted.is_none_or(|submitted| submitted < *front))?;
-        Some(Committable { lease, partition: self.partition.clone(), next })
+        let next = self.front.or(self.delivered.and(self.start))?;
+        // What is durable everywhere is in the workspace too.
+        let delivered = self.delivered.max(self.front).unwrap_or(next);
+        let is_news = self.submitted.is_none_or(|submitted| submitted < (next, delivered));
+        is_news.then(|| Committable { lease, partition: self.partition.clone(), next, delivered })
     }
 }
 
@@ -181,12 +221,40 @@ mod tests {
         tracker.committable().into_iter().map(|it| it.next.0).collect()
     }
 
+    fn submit(tracker: &mut OffsetTracker) {
+        for position in tracker.committable() {
+            tracker.submitted(&position);
+        }
+    }
+
+    #[test]
+    fn the_workspace_has_a_front_of_its_own() {
+        let mut tracker = OffsetTracker::default();
+        let lease = tracker.assign(partition(0));
+        for (batch, start, next) in [(1, 4, 10), (2, 10, 20), (3, 20, 30)] {
+            tracker.handed_over(lease, batch, Offset(start), Offset(next));
+        }
+        let fronts = |tracker: &OffsetTracker| {
+            tracker.committable().into_iter().map(|it| (it.next.0, it.delivered.0)).collect::<Vec<_>>()
+        };
+        tracker.delivered(2);
+        assert_eq!(fronts(&tracker), [], "what came before it is not there yet");
+        tracker.delivered(1);
+        assert_eq!(fronts(&tracker), [(4, 20)], "nothing is in the lake; reading began at 4");
+        submit(&mut tracker);
+        assert_eq!(fronts(&tracker), []);
+        tracker.acknowledged(1);
+        assert_eq!(fronts(&tracker), [(10, 20)]);
+        tracker.acknowledged(2);
+        assert_eq!(fronts(&tracker), [(20, 20)]);
+    }
+
     #[test]
     fn commits_never_pass_a_pending_offset() {
         let mut tracker = OffsetTracker::default();
         let lease = tracker.assign(partition(0));
         for (batch, next) in [(1, 10), (2, 20), (3, 30)] {
-            tracker.handed_over(lease, batch, Offset(next));
+            tracker.handed_over(lease, batch, Offset(0), Offset(next));
         }
         tracker.acknowledged(2);
         tracker.acknowledged(3);
@@ -200,9 +268,9 @@ mod tests {
     fn a_position_is_submitted_once_and_again_after_a_failure() {
         let mut tracker = OffsetTracker::default();
         let lease = tracker.assign(partition(0));
-        tracker.handed_over(lease, 1, Offset(5));
+        tracker.handed_over(lease, 1, Offset(0), Offset(5));
         tracker.acknowledged(1);
-        tracker.submitted(lease, Offset(5));
+        submit(&mut tracker);
         assert_eq!(positions(&tracker), [] as [u64; 0]);
         tracker.commit_failed(lease);
         assert_eq!(positions(&tracker), [5]);
@@ -213,11 +281,11 @@ mod tests {
         let mut tracker = OffsetTracker::default();
         let lease = tracker.assign(partition(0));
         tracker.began(lease, Offset(7));
-        tracker.handed_over(lease, 1, Offset(9));
+        tracker.handed_over(lease, 1, Offset(0), Offset(9));
         assert_eq!(positions(&tracker), [7]);
-        tracker.submitted(lease, Offset(7));
+        submit(&mut tracker);
         tracker.began(lease, Offset(9));
-        tracker.handed_over(lease, 2, Offset(12));
+        tracker.handed_over(lease, 2, Offset(0), Offset(12));
         assert_eq!(positions(&tracker), [] as [u64; 0]);
         tracker.acknowledged(1);
         assert_eq!(positions(&tracker), [9]);
@@ -227,11 +295,11 @@ mod tests {
     fn an_acknowledgement_of_an_ended_lease_moves_nothing() {
         let mut tracker = OffsetTracker::default();
         let old = tracker.assign(partition(0));
-        tracker.handed_over(old, 1, Offset(5));
+        tracker.handed_over(old, 1, Offset(0), Offset(5));
         assert_eq!(tracker.revoke(old), None);
         assert!(!tracker.awaits(1));
         let new = tracker.assign(partition(0));
-        tracker.handed_over(new, 2, Offset(3));
+        tracker.handed_over(new, 2, Offset(0), Offset(3));
         tracker.acknowledged(1);
         assert_eq!(positions(&tracker), [] as [u64; 0]);
         tracker.acknowledged(2);
@@ -242,8 +310,8 @@ mod tests {
     fn a_batch_of_two_partitions_waits_for_the_one_that_stays() {
         let mut tracker = OffsetTracker::default();
         let (gone, kept) = (tracker.assign(partition(0)), tracker.assign(partition(1)));
-        tracker.handed_over(gone, 1, Offset(5));
-        tracker.handed_over(kept, 1, Offset(7));
+        tracker.handed_over(gone, 1, Offset(0), Offset(5));
+        tracker.handed_over(kept, 1, Offset(0), Offset(7));
         tracker.revoke(gone);
         assert!(tracker.awaits(1));
         tracker.acknowledged(1);
@@ -255,18 +323,22 @@ mod tests {
     struct Model {
         live: Vec<(Lease, Vec<(u64, u64)>)>,
         durable: std::collections::HashSet<u64>,
-        submitted: HashMap<Lease, u64>,
+        delivered: std::collections::HashSet<u64>,
+        submitted: HashMap<Lease, (u64, u64)>,
     }
 
     impl Model {
-        fn committable(&self) -> Vec<(Lease, u64)> {
+        fn committable(&self) -> Vec<(Lease, (u64, u64))> {
             let mut all = Vec::new();
             for (lease, batches) in &self.live {
                 let front = batches.iter().take_while(|(batch, _)| self.durable.contains(batch)).last();
-                if let Some((_, next)) = front
-                    && self.submitted.get(lease).is_none_or(|submitted| submitted < next)
-                {
-                    all.push((*lease, *next));
+                let is_there = |batch: &u64| self.durable.contains(batch) || self.delivered.contains(batch);
+                let Some((_, delivered)) = batches.iter().take_while(|(batch, _)| is_there(batch)).last() else {
+                    continue;
+                };
+                let position = (front.map_or(0, |(_, next)| *next), *delivered);
+                if self.submitted.get(lease).is_none_or(|submitted| *submitted < position) {
+                    all.push((*lease, position));
                 }
             }
             all
@@ -285,6 +357,7 @@ mod tests {
         /// One batch with records of the chosen leases.
         HandOver(Vec<usize>),
         Acknowledge(usize),
+        Deliver(usize),
         Submit,
         Fail(usize),
     }
@@ -295,6 +368,7 @@ mod tests {
             1 => any::<usize>().prop_map(Action::Revoke),
             6 => prop::collection::vec(any::<usize>(), 1..3).prop_map(Action::HandOver),
             6 => any::<usize>().prop_map(Action::Acknowledge),
+            6 => any::<usize>().prop_map(Action::Deliver),
             2 => Just(Action::Submit),
             1 => any::<usize>().prop_map(Action::Fail),
         ]
@@ -316,7 +390,7 @@ mod tests {
                         let index = index % model.live.len();
                         let lease = model.live[index].0;
                         let expected = model.committable().into_iter().find(|(it, _)| *it == lease);
-                        let left = tracker.revoke(lease).map(|it| (it.lease, it.next.0));
+                        let left = tracker.revoke(lease).map(|it| (it.lease, (it.next.0, it.delivered.0)));
                         prop_assert_eq!(left, expected);
                         model.live.remove(index);
                     }
@@ -329,7 +403,7 @@ mod tests {
                             let (lease, batches) = &mut model.live[index];
                             let next = batches.last().map_or(0, |(_, next)| *next) + 10;
                             batches.push((next_batch, next));
-                            tracker.handed_over(*lease, next_batch, Offset(next));
+                            tracker.handed_over(*lease, next_batch, Offset(0), Offset(next));
                         }
                         next_batch += 1;
                     }
@@ -339,10 +413,17 @@ mod tests {
                         model.durable.insert(batch);
                         tracker.acknowledged(batch);
                     }
+                    Action::Deliver(index) if next_batch > 0 => {
+                        let batch = index as u64 % next_batch;
+                        if !model.durable.contains(&batch) {
+                            model.delivered.insert(batch);
+                        }
+                        tracker.delivered(batch);
+                    }
                     Action::Submit => {
                         for it in tracker.committable() {
-                            model.submitted.insert(it.lease, it.next.0);
-                            tracker.submitted(it.lease, it.next);
+                            model.submitted.insert(it.lease, (it.next.0, it.delivered.0));
+                            tracker.submitted(&it);
                         }
                     }
                     Action::Fail(index) if !model.live.is_empty() => {
@@ -352,7 +433,7 @@ mod tests {
                     }
                     _ => {}
                 }
-                let actual: Vec<_> = tracker.committable().into_iter().map(|it| (it.lease, it.next.0)).collect();
+                let actual: Vec<_> = tracker.committable().into_iter().map(|it| (it.lease, (it.next.0, it.delivered.0))).collect();
                 prop_assert_eq!(actual, model.committable());
                 prop_assert_eq!(tracker.outstanding(), model.outstanding());
             }

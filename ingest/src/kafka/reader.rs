@@ -23,7 +23,7 @@ use super::assignment::{Assignment, Holding, Observed};
 use super::builder::{BatchBuilder, Filled};
 use super::committer::Committer;
 use super::config::KafkaConfig;
-use super::context::Context;
+use super::context::{Context, delivered_in};
 use super::ends::{self, Ends};
 use super::offsets::{Committable, TopicPartition};
 use crate::source::SourceError;
@@ -37,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const MESSAGES_PER_ROUND: usize = 1000;
 /// Time between two looks at the newest offsets while paused, when no fetch brings them.
 const LOOK_AHEAD: Duration = Duration::from_secs(5);
+/// Longest wait for what is stored beside the committed offsets.
+const LOOK_UP: Duration = Duration::from_secs(5);
 /// Longest wait for the last commit's confirmation.
 const LAST_COMMIT: Duration = Duration::from_secs(20);
 
@@ -240,6 +242,7 @@ impl Reader {
 
     fn see_rebalance(&mut self) {
         self.epoch = self.assignment.epoch();
+        self.look_up_delivered();
         let before = std::mem::replace(&mut self.held, self.assignment.held());
         self.builder.set_held(self.held.clone());
         self.ask_ends_at = Instant::now();
@@ -251,6 +254,34 @@ impl Reader {
             self.pause(true);
         } else if self.lost_paused.iter().any(is_held) {
             self.pause(false);
+        }
+    }
+
+    /// Asks, for partitions that have just come, how far the workspace is: that is stored beside the committed offset.
+    fn look_up_delivered(&self) {
+        let is_known = |holding: &Holding| self.held.iter().any(|(_, known)| known.lease == holding.lease);
+        let new: Vec<_> = self.assignment.held().into_iter().filter(|(_, holding)| !is_known(holding)).collect();
+        if new.is_empty() {
+            return;
+        }
+        let mut list = TopicPartitionList::with_capacity(new.len());
+        for (partition, _) in &new {
+            list.add_partition(&partition.topic, partition.partition);
+        }
+        match self.consumer.committed_offsets(list, LOOK_UP) {
+            Ok(committed) => {
+                for (partition, _) in &new {
+                    let found = committed.find_partition(&partition.topic, partition.partition);
+                    if let Some(element) = found {
+                        self.assignment.resume(partition, delivered_in(element.metadata()));
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(
+                source = %self.name,
+                %error,
+                "cannot ask how far the workspace is; some rows may be sent to it again"
+            ),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod decode;
 mod files;
+mod follow;
 mod samples;
 mod support;
 mod types;

@@ -11,7 +11,7 @@ use weir_contract::batch::{Framing, RawBatch, RawRecord, RowKind};
 use weir_contract::datetime::format_iso;
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::{Offset, OffsetRange, Origin};
+use weir_contract::position::{Offset, OffsetRange, Origin, Repeats};
 use weir_contract::schema::ColumnType;
 use weir_ingest::decode::{Decoded, Decoder};
 use weir_ingest::metrics::IngestMetrics;
@@ -29,14 +29,14 @@ pub fn metrics() -> IngestMetrics {
 /// A batch of payloads at offsets 100, 101, …, of one partition.
 pub fn raw_batch(framing: Framing, default_table: Option<&str>, payloads: &[&[u8]]) -> RawBatch {
     let next = Offset(100 + payloads.len() as u64);
-    let range = OffsetRange { partition: "hub/0".into(), start: Offset(100), next };
+    let range = OffsetRange { partition: "hub/0".into(), start: Offset(100), next, delivered: Offset(0) };
     let record = |(index, payload): (usize, &&[u8])| RawRecord {
         payload: payload.to_vec().into(),
         partition: 0,
         offset: Offset(100 + index as u64),
     };
     RawBatch {
-        origin: Arc::new(Origin { source: "hub".into(), ranges: vec![range] }),
+        origin: Arc::new(Origin { source: "hub".into(), ranges: vec![range], positions: Repeats::Unrelated }),
         framing,
         default_table: default_table.map(Into::into),
         records: payloads.iter().enumerate().map(record).collect(),

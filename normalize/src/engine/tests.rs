@@ -10,9 +10,9 @@ use weir_contract::ack::{self, AckReport};
 use weir_contract::batch::{Batch, RowKind};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::Origin;
+use weir_contract::position::{Origin, Repeats, RowPosition};
 use weir_contract::schema::{Column, ColumnType, TableSchema};
-use weir_kql::Mode;
+use weir_kql::{Made, Mode};
 
 use super::*;
 use crate::mapping::Mapping;
@@ -52,7 +52,7 @@ impl Engine for Poisoned {
         Compiled.claim(mapping, rows)
     }
 
-    fn make(&self, mapping: &CompiledMapping, rows: &RecordBatch) -> Result<RecordBatch, EvalError> {
+    fn make(&self, mapping: &CompiledMapping, rows: &RecordBatch) -> Result<Made, EvalError> {
         for number in Self::numbers(rows) {
             match &*mapping.mapping.name {
                 "all" => assert!(!self.panics.contains(&number), "a defect at {number}"),
@@ -105,7 +105,10 @@ fn normalize(normalizer: &Normalizer, numbers: &[i64]) -> (Normalized, Option<Ac
         table: "Raw".into(),
         kind: RowKind::Raw,
         rows: batch(numbers),
-        origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new() }),
+        origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new(), positions: Repeats::Unrelated }),
+        positions: RowPosition::numbered(0, numbers.len()),
+        mapping: None,
+        has_more: false,
         raw_bytes: 0,
         ack: acks.issue(5),
         permit: MemoryBudget::new(1 << 30).charge(0),
@@ -204,7 +207,7 @@ fn a_refusal_says_which_mapping_of_which_version_and_why() {
 struct Unreadable(std::sync::atomic::AtomicUsize);
 
 impl Engine for Unreadable {
-    fn make(&self, _: &CompiledMapping, _: &RecordBatch) -> Result<RecordBatch, EvalError> {
+    fn make(&self, _: &CompiledMapping, _: &RecordBatch) -> Result<Made, EvalError> {
         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Err(EvalError::InputType { column: "N".to_owned(), found: "Binary".to_owned(), expected: "long".to_owned() })
     }

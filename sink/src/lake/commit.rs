@@ -9,8 +9,11 @@
 //! A put whose answer was lost may have succeeded. Each commit carries an id, so a writer that finds its number taken
 //! looks whether the entry there is its own. And should it commit the same files again after all, nothing doubles: the
 //! log's files are a set of paths.
+//!
+//! A commit carries how far it brings each stream of rows (`progress`). Before each attempt that is held against what
+//! the log has by then: rows that another writer has committed meanwhile are never committed a second time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +26,12 @@ use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use serde_json::json;
 use uuid::Uuid;
+use weir_contract::position::Offset;
 
 use crate::lake::config::LakeConfig;
 use crate::lake::error;
 use crate::lake::layout::DATE_COLUMN;
+use crate::lake::progress::Reach;
 use crate::lake::retry::{Decision, decide_now};
 use crate::lake::schema::{INDEXED_PROPERTY, TableColumns};
 use crate::lake::store::TableStore;
@@ -47,6 +52,8 @@ pub(crate) struct TableLog {
     metrics: SinkMetrics,
     /// `None` before the table exists.
     head: Option<Head>,
+    /// By transaction id, the next offset of each stream that was asked for or seen.
+    reached: HashMap<String, Offset>,
 }
 
 struct Head {
@@ -64,8 +71,18 @@ pub(crate) struct Append {
     pub(crate) columns: TableColumns,
     /// The files.
     pub(crate) adds: Vec<Add>,
-    /// How far each source has come, in the same step as the rows.
-    pub(crate) transactions: Vec<Transaction>,
+    /// How far the rows bring each stream, by transaction id.
+    pub(crate) progress: BTreeMap<String, Reach>,
+}
+
+/// What became of a commit.
+#[derive(Debug)]
+pub(crate) enum Committed {
+    /// The rows are visible, in this version.
+    At(Version),
+    /// Nothing is committed: the table has some of the rows already. By transaction id, the next offset of the streams
+    /// concerned.
+    Overtaken(HashMap<String, Offset>),
 }
 
 impl TableLog {
@@ -77,7 +94,7 @@ impl TableLog {
         metrics: SinkMetrics,
     ) -> Result<Self, SinkError> {
         let log = store.log();
-        let mut opened = Self { table, store, log, config, metrics, head: None };
+        let mut opened = Self { table, store, log, config, metrics, head: None, reached: HashMap::new() };
         let mut attempt = 1;
         while let Err(error) = opened.refresh().await {
             opened.pause(&mut attempt, error).await?;
@@ -90,17 +107,49 @@ impl TableLog {
         self.head.as_ref().map(|head| head.columns.clone()).unwrap_or_default()
     }
 
+    /// The next offset of each stream in `ids`, as the table has it; 0 for one that it has no rows of.
+    pub(crate) async fn reached(&mut self, ids: &[String]) -> Result<HashMap<String, Offset>, SinkError> {
+        let mut attempt = 1;
+        while let Err(error) = self.look_up(ids).await {
+            self.pause(&mut attempt, error).await?;
+        }
+        Ok(ids.iter().map(|id| (id.clone(), self.reached.get(id).copied().unwrap_or_default())).collect())
+    }
+
+    async fn look_up(&mut self, ids: &[String]) -> Result<(), SinkError> {
+        let unknown: Vec<String> = ids.iter().filter(|id| !self.reached.contains_key(*id)).cloned().collect();
+        let Some(version) = self.head.as_ref().map(|head| head.version).filter(|_| !unknown.is_empty()) else {
+            return Ok(());
+        };
+        let (url, engine) = (self.store.url(), self.log.engine(None));
+        let root = url.clone();
+        let found = tokio::task::spawn_blocking(move || {
+            let snapshot = delta_kernel::Snapshot::builder_for(root).at_version(version).build(engine.as_ref())?;
+            let look_up = |id: String| {
+                let next = snapshot.get_app_id_version(&id, engine.as_ref())?;
+                Ok((id, Offset(next.and_then(|next| u64::try_from(next).ok()).unwrap_or(0))))
+            };
+            unknown.into_iter().map(look_up).collect::<Result<Vec<_>, delta_kernel::Error>>()
+        })
+        .await
+        .map_err(|error| self.broken(error))?
+        .map_err(|error| self.failed("read the log of", error.into()))?;
+        self.reached.extend(found);
+        Ok(())
+    }
+
     /// Commits, and returns the version once it lasts.
     ///
     /// Conflicts and passing errors are tried again. Writing a checkpoint when one is due is part of it, but a
     /// checkpoint that fails is only logged: the rows are there.
-    pub(crate) async fn commit(&mut self, append: &Append) -> Result<Version, SinkError> {
+    pub(crate) async fn commit(&mut self, append: &Append) -> Result<Committed, SinkError> {
         let id = Uuid::new_v4().to_string();
         let mut attempt = 1;
         let mut conflicts = 0;
         let version = loop {
             match self.try_commit(append, &id).await {
                 Ok(Outcome::Committed(version)) => break version,
+                Ok(Outcome::Overtaken(reached)) => return Ok(Committed::Overtaken(reached)),
                 Ok(Outcome::Taken) => {
                     conflicts += 1;
                     self.metrics.retries.with_label_values(&["lake", "conflict"]).inc();
@@ -116,12 +165,21 @@ impl TableLog {
             }
         };
         self.make_checkpoint_if_due(version).await;
-        Ok(version)
+        Ok(Committed::At(version))
     }
 
     async fn try_commit(&mut self, append: &Append, id: &str) -> Result<Outcome, SinkError> {
+        let ids: Vec<String> = append.progress.keys().cloned().collect();
+        self.look_up(&ids).await?;
+        let has = |(id, reach): (&String, &Reach)| {
+            self.reached.get(id).filter(|reached| **reached > reach.from).map(|reached| (id.clone(), *reached))
+        };
+        let overtaken: HashMap<String, Offset> = append.progress.iter().filter_map(has).collect();
+        if !overtaken.is_empty() {
+            return Ok(Outcome::Overtaken(overtaken));
+        }
         let (version, columns, metadata, actions) = self.prepare(append)?;
-        let bytes = self.entry(actions, id, &append.transactions)?;
+        let bytes = self.entry(actions, id, &transactions(&append.progress))?;
         let operation = Uuid::new_v4();
         match self.log.write_commit_entry(version, CommitOrBytes::LogBytes(bytes), operation).await {
             Ok(()) => {}
@@ -136,6 +194,7 @@ impl TableLog {
         self.store.sync(&format!("_delta_log/{version:020}.json")).await?;
         let snapshot = self.head.take().and_then(|head| head.snapshot);
         self.head = Some(Head { version, columns, metadata, snapshot });
+        self.reached.extend(append.progress.iter().map(|(id, reach)| (id.clone(), reach.next)));
         Ok(Outcome::Committed(version))
     }
 
@@ -188,6 +247,7 @@ impl TableLog {
 
     /// Loads the newest version of the log.
     async fn refresh(&mut self) -> Result<(), SinkError> {
+        let before = self.head.as_ref().map(|head| head.version);
         let known = self.head.as_mut().and_then(|head| head.snapshot.take());
         let loaded = match known {
             Some(snapshot) => snapshot.update(self.log.engine(None), None).await,
@@ -200,12 +260,34 @@ impl TableLog {
         };
         let snapshot = loaded.map_err(|error| self.failed("read the log of", error))?;
         self.check_protocol(&snapshot)?;
+        self.see_progress(before, snapshot.version()).await?;
         self.head = Some(Head {
             version: snapshot.version(),
             columns: TableColumns::of_delta(&snapshot.schema(), snapshot.metadata().configuration()),
             metadata: snapshot.metadata().clone(),
             snapshot: Some(snapshot),
         });
+        Ok(())
+    }
+
+    /// Takes in how far other writers have brought the streams, in the versions behind `before` up to `to`.
+    async fn see_progress(&mut self, before: Option<Version>, to: Version) -> Result<(), SinkError> {
+        let Some(before) = before else {
+            // Whatever is known was true of no table.
+            self.reached.clear();
+            return Ok(());
+        };
+        for version in before + 1..=to {
+            let entry = self.log.read_commit_entry(version).await;
+            let Some(entry) = entry.map_err(|error| self.failed("read the log of", error))? else {
+                // Cleaned away already; the checkpoint has it.
+                self.reached.clear();
+                return Ok(());
+            };
+            for (id, next) in progress_in(&entry) {
+                self.reached.insert(id, next);
+            }
+        }
         Ok(())
     }
 
@@ -295,6 +377,27 @@ impl TableLog {
 enum Outcome {
     Committed(Version),
     Taken,
+    Overtaken(HashMap<String, Offset>),
+}
+
+fn transactions(progress: &BTreeMap<String, Reach>) -> Vec<Transaction> {
+    let now = chrono::Utc::now().timestamp_millis();
+    let transaction = |(id, reach): (&String, &Reach)| {
+        let next = i64::try_from(reach.next.0).unwrap_or(i64::MAX);
+        Transaction::new_with_last_update(id, next, Some(now))
+    };
+    progress.iter().map(transaction).collect()
+}
+
+/// The application transactions in an entry of the log: one JSON object per line.
+fn progress_in(entry: &[u8]) -> impl Iterator<Item = (String, Offset)> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        txn: Option<Transaction>,
+    }
+    let lines = entry.split(|byte| *byte == b'\n');
+    let transactions = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()?.txn);
+    transactions.map(|txn| (txn.app_id, Offset(u64::try_from(txn.version).unwrap_or(0))))
 }
 
 /// Reader version 1 and writer version 2: every engine reads and appends to it.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use weir_contract::secret::SecretRef;
 use weir_contract::units::{ByteSize, Span};
+
+pub use weir_object_storage::StorageOption;
 
 use crate::sink::SinkError;
 
@@ -44,20 +45,6 @@ pub struct LakeConfig {
     /// How writes are tried again.
     #[serde(default)]
     pub retry: RetryConfig,
-}
-
-/// The value of a storage option: plain, or a reference to a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum StorageOption {
-    /// `true` or `false`.
-    Flag(bool),
-    /// A whole number.
-    Number(i64),
-    /// Plain text; refused for options that hold a secret.
-    Text(String),
-    /// `{env: NAME}` or `{file: PATH}`.
-    Secret(SecretRef),
 }
 
 /// How often, and after which pauses, a failed write is tried again.
@@ -160,6 +147,7 @@ fn default_max() -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_contract::secret::SecretRef;
 
     #[test]
     fn a_lone_url_is_a_whole_config_and_unknown_keys_are_refused() {

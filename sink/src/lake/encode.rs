@@ -27,6 +27,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use rayon::prelude::*;
+use weir_contract::position::Offset;
 
 use crate::lake::schema::TableColumns;
 use crate::lake::stats;
@@ -52,6 +53,15 @@ pub(crate) struct OpenFile {
     group_rows: usize,
     row_group_rows: usize,
     rows: u64,
+    keys: Vec<RowKey>,
+}
+
+/// Where a row of a file came from, as far as the table keeps account of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowKey {
+    /// The number of the stream ([`crate::lake::progress::Streams`]); `None` where rows come from none.
+    pub(crate) stream: Option<u32>,
+    pub(crate) offset: Offset,
 }
 
 /// A whole Parquet file.
@@ -60,6 +70,8 @@ pub(crate) struct EncodedFile {
     pub(crate) bytes: Bytes,
     /// Delta's statistics of the file, as JSON.
     pub(crate) stats: String,
+    /// Where each row came from.
+    pub(crate) keys: Vec<RowKey>,
 }
 
 impl OpenFile {
@@ -80,6 +92,7 @@ impl OpenFile {
             group_rows: 0,
             row_group_rows: options.row_group_rows,
             rows: 0,
+            keys: Vec::new(),
         })
     }
 
@@ -90,11 +103,13 @@ impl OpenFile {
 
     /// Bytes that the file holds in memory.
     pub(crate) fn memory(&self) -> usize {
-        self.file.bytes_written() + self.writers.iter().map(ArrowColumnWriter::memory_size).sum::<usize>()
+        let keys = self.keys.capacity() * size_of::<RowKey>();
+        keys + self.file.bytes_written() + self.writers.iter().map(ArrowColumnWriter::memory_size).sum::<usize>()
     }
 
-    /// Appends `batch`, whose columns are all among the file's.
-    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
+    /// Appends `batch`, whose columns are all among the file's; `keys` has one for each row.
+    pub(crate) fn write(&mut self, batch: &RecordBatch, keys: &[RowKey]) -> Result<(), ParquetError> {
+        self.keys.extend_from_slice(keys);
         let mut start = 0;
         while start < batch.num_rows() {
             let rows = (batch.num_rows() - start).min(self.row_group_rows - self.group_rows);
@@ -114,7 +129,7 @@ impl OpenFile {
         let metadata = self.file.finish()?;
         let stats = stats::to_json(&self.columns, &metadata, self.rows);
         let bytes = std::mem::take(self.file.inner_mut());
-        Ok(EncodedFile { bytes: bytes.into(), stats })
+        Ok(EncodedFile { bytes: bytes.into(), stats, keys: self.keys })
     }
 
     fn write_into_group(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {

@@ -60,13 +60,23 @@ pub(crate) fn new_file(day: Day) -> String {
     format!("{DATE_COLUMN}={}/part-{}.zstd.parquet", day.iso(), Uuid::new_v4())
 }
 
+/// Rows of one day.
+#[derive(Debug)]
+pub(crate) struct DayRows {
+    pub(crate) day: Day,
+    pub(crate) rows: RecordBatch,
+    /// Their places among the rows that were split; `None` if these are all of them.
+    pub(crate) places: Option<Vec<u32>>,
+}
+
 /// Splits `rows` by day; rows of one day keep their order. `today` is for rows without a time.
 ///
 /// Most batches hold one day and are passed on as they are.
-pub(crate) fn split_by_day(rows: RecordBatch, today: Day) -> Result<Vec<(Day, RecordBatch)>, ArrowError> {
-    let Some(times) = rows.column_by_name(TIME_COLUMN) else { return Ok(vec![(today, rows)]) };
+pub(crate) fn split_by_day(rows: RecordBatch, today: Day) -> Result<Vec<DayRows>, ArrowError> {
+    let whole = |day, rows| Ok(vec![DayRows { day, rows, places: None }]);
+    let Some(times) = rows.column_by_name(TIME_COLUMN) else { return whole(today, rows) };
     if !matches!(times.data_type(), DataType::Timestamp(TimeUnit::Microsecond, _)) {
-        return Ok(vec![(today, rows)]);
+        return whole(today, rows);
     }
     let times = times.as_primitive::<TimestampMicrosecondType>();
     let has_day = |row: usize| times.is_valid(row) && PRINTABLE_US.contains(&times.value(row));
@@ -79,16 +89,21 @@ pub(crate) fn split_by_day(rows: RecordBatch, today: Day) -> Result<Vec<(Day, Re
     let end = start.saturating_add(DAY_US);
     let one_day = times.null_count() == 0 && times.values().iter().all(|time| (start..end).contains(time));
     if one_day {
-        return Ok(vec![(first, rows)]);
+        return whole(first, rows);
     }
     let mut by_day: BTreeMap<Day, Vec<u32>> = BTreeMap::new();
     for row in 0..times.len() {
         by_day.entry(day_at(row)).or_default().push(row as u32);
     }
     if by_day.len() == 1 {
-        return Ok(vec![(first, rows)]);
+        return whole(first, rows);
     }
-    by_day.into_iter().map(|(day, picked)| Ok((day, take_record_batch(&rows, &UInt32Array::from(picked))?))).collect()
+    let part = |(day, places): (Day, Vec<u32>)| {
+        let indices = UInt32Array::from(places);
+        let rows = take_record_batch(&rows, &indices)?;
+        Ok(DayRows { day, rows, places: Some(indices.values().to_vec()) })
+    };
+    by_day.into_iter().map(part).collect()
 }
 
 #[cfg(test)]
@@ -119,7 +134,7 @@ mod tests {
     #[test]
     fn a_row_without_time_stands_under_today() {
         let parts = split_by_day(rows(vec![Some(DAY_US), None, Some(-1)]), Day(9)).expect("split");
-        let days: Vec<_> = parts.iter().map(|(day, rows)| (day.iso(), rows.num_rows())).collect();
+        let days: Vec<_> = parts.iter().map(|part| (part.day.iso(), part.rows.num_rows())).collect();
         assert_eq!(days, [("1969-12-31".into(), 1), ("1970-01-02".into(), 1), ("1970-01-10".into(), 1)]);
     }
 
@@ -128,7 +143,7 @@ mod tests {
         let times =
             vec![Some(PRINTABLE_US.start - 1), Some(PRINTABLE_US.end), Some(i64::MIN), Some(PRINTABLE_US.start)];
         let parts = split_by_day(rows(times), Day(9)).expect("split");
-        let days: Vec<_> = parts.iter().map(|(day, rows)| (day.iso(), rows.num_rows())).collect();
+        let days: Vec<_> = parts.iter().map(|part| (part.day.iso(), part.rows.num_rows())).collect();
         assert_eq!(days, [("0001-01-01".into(), 1), ("1970-01-10".into(), 3)]);
     }
 
@@ -138,9 +153,12 @@ mod tests {
             let times = days.iter().map(|day| day.map(|day| day * DAY_US + 5)).collect();
             let parts = split_by_day(rows(times), Day(100)).expect("split");
             let mut seen = Vec::new();
-            for (day, part) in parts {
-                let numbers = part.column(1).as_primitive::<arrow::datatypes::Int64Type>().values().to_vec();
+            for DayRows { day, rows, places } in parts {
+                let numbers = rows.column(1).as_primitive::<arrow::datatypes::Int64Type>().values().to_vec();
                 prop_assert!(numbers.is_sorted());
+                if let Some(places) = places {
+                    prop_assert!(places.iter().map(|place| i64::from(*place)).eq(numbers.iter().copied()));
+                }
                 for number in &numbers {
                     prop_assert_eq!(i64::from(day.0), days[*number as usize].unwrap_or(100));
                 }

@@ -14,8 +14,12 @@ pub mod config;
 mod encode;
 mod error;
 mod layout;
+#[cfg(test)]
+mod once_tests;
+mod progress;
 pub mod read;
 mod retry;
+mod rewrite;
 mod schema;
 mod stats;
 mod store;

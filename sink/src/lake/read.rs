@@ -25,7 +25,7 @@ use weir_contract::schema::{Column, ColumnType, TableSchema};
 use crate::lake::config::LakeConfig;
 use crate::lake::error::from_delta;
 use crate::lake::layout::DATE_COLUMN;
-use crate::lake::schema::{Storage, TableColumns};
+use crate::lake::schema::{LakeColumn, Storage, TableColumns};
 use crate::lake::store::{LakeStore, TableStore};
 use crate::sink::SinkError;
 
@@ -241,17 +241,22 @@ impl Decoder {
     }
 
     fn shape(&self, batch: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
-        let rows = batch.num_rows();
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
-        for column in self.columns.iter() {
-            arrays.push(match batch.column_by_name(&column.name) {
-                Some(array) => give_back(array, column.storage)?,
-                None => new_null_array(column.storage.field(&column.name).data_type(), rows),
-            });
-        }
-        arrays.push(Arc::new(Date32Array::from(vec![self.date; rows])));
+        let mut arrays = given_back(&self.columns, batch)?;
+        arrays.push(Arc::new(Date32Array::from(vec![self.date; batch.num_rows()])));
         RecordBatch::try_new(Arc::clone(&self.schema), arrays)
     }
+}
+
+/// The columns of rows out of a file, in the types of [`weir_contract::schema`]; those that the file lacks are null.
+pub(super) fn given_back(
+    columns: &TableColumns,
+    batch: &RecordBatch,
+) -> Result<Vec<ArrayRef>, arrow::error::ArrowError> {
+    let given_back = |column: &LakeColumn| match batch.column_by_name(&column.name) {
+        Some(array) => give_back(array, column.storage),
+        None => Ok(new_null_array(column.storage.field(&column.name).data_type(), batch.num_rows())),
+    };
+    columns.iter().map(given_back).collect()
 }
 
 fn give_back(array: &ArrayRef, storage: Storage) -> Result<ArrayRef, arrow::error::ArrowError> {

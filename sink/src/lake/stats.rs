@@ -146,7 +146,7 @@ mod tests {
         table.choose_indexed();
         let options = EncodeOptions { compression: ZstdLevel::default(), row_group_rows: 2 };
         let mut file = OpenFile::new(table, options).expect("a file");
-        file.write(&rows).expect("written");
+        file.write(&rows, &[]).expect("written");
         let stats: Value = serde_json::from_str(&file.finish().expect("finished").stats).expect("JSON");
         let expected = json!({
             "numRecords": 3,

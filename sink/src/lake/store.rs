@@ -12,16 +12,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use futures::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use url::Url;
 use uuid::Uuid;
+use weir_object_storage::{Place, StorageError};
 
-use crate::lake::config::{LakeConfig, StorageOption};
+use crate::lake::config::LakeConfig;
 use crate::lake::error::from_store;
 use crate::lake::layout;
 use crate::sink::SinkError;
@@ -56,48 +54,24 @@ pub(crate) struct TableStore {
 impl LakeStore {
     /// Builds the store that `config.url` names. Nothing is requested yet.
     pub(crate) fn open(config: &LakeConfig) -> Result<Self, SinkError> {
-        let url = parse_url(&config.url)?;
-        let options = read_options(config)?;
-        let bad = |error| from_store("open", url.as_str(), error);
         // The sink retries on its own; the client only bridges short gaps, or the two would multiply.
         let retry = object_store::RetryConfig {
             max_retries: 2,
             retry_timeout: Duration::from_secs(20),
             ..object_store::RetryConfig::default()
         };
-        let root: Arc<dyn ObjectStore> = match url.scheme() {
-            "file" => match config.storage.keys().next() {
-                Some(key) => {
-                    return Err(SinkError::config(format!(
-                        "lake: `storage.{key}` has no meaning for a local path; remove it"
-                    )));
-                }
-                None => Arc::new(LocalFileSystem::new()),
-            },
-            "s3" | "s3a" => {
-                let mut builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_retry(retry);
-                for (key, value) in options {
-                    builder = builder.with_config(key.parse().map_err(bad)?, value);
-                }
-                Arc::new(builder.build().map_err(bad)?)
-            }
-            _ => {
-                let mut builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str()).with_retry(retry);
-                for (key, value) in options {
-                    builder = builder.with_config(key.parse().map_err(bad)?, value);
-                }
-                Arc::new(builder.build().map_err(bad)?)
-            }
-        };
-        Self::with_store(root, url)
+        Place::open(&config.url, &config.storage, retry).map(Self::at).map_err(from_storage)
     }
 
     /// The lake at `url` in the store `root`, whose paths start where those of `url` do.
+    #[cfg(test)]
     pub(crate) fn with_store(root: Arc<dyn ObjectStore>, url: Url) -> Result<Self, SinkError> {
-        let prefix = Path::from_url_path(url.path())
-            .map_err(|error| SinkError::config(format!("lake: `url: {url}` holds no valid path ({error})")))?;
-        let local = url.scheme() == "file";
-        Ok(Self { root, url, prefix, local })
+        Place::with_store(root, url).map(Self::at).map_err(from_storage)
+    }
+
+    fn at(place: Place) -> Self {
+        let Place { root, url, prefix, is_local } = place;
+        Self { root, url, prefix, local: is_local }
     }
 
     /// The place of the table called `table`.
@@ -213,6 +187,13 @@ impl TableStore {
         self.sync(path).await
     }
 
+    /// Removes an object that no log names; a failure leaves it there.
+    pub(crate) async fn delete(&self, path: &str) {
+        if let Err(error) = self.lake.root.delete(&self.location(path)).await {
+            tracing::debug!(path, %error, "cannot remove a file that is not part of the table");
+        }
+    }
+
     /// Reads the object at `location` (below the table) whole.
     pub(crate) async fn get(&self, location: &Path) -> Result<Bytes, SinkError> {
         let path = location.parts().fold(self.prefix.clone(), |path, part| path.join(part));
@@ -266,73 +247,18 @@ impl TableStore {
     }
 }
 
-fn parse_url(text: &str) -> Result<Url, SinkError> {
-    let bad = |why: &str| {
-        SinkError::config(format!(
-            "lake: `url: {text}` {why}; write a local path, `file:///…`, `s3://bucket/prefix`, `az://container/prefix` \
-             or `abfss://container@account.dfs.core.windows.net/prefix`"
-        ))
-    };
-    let mut url = if text.contains("://") {
-        Url::parse(text).map_err(|error| bad(&format!("is no URL ({error})")))?
-    } else {
-        let path = std::path::absolute(text).map_err(|error| bad(&format!("is no path ({error})")))?;
-        Url::from_directory_path(path).map_err(|()| bad("is no path"))?
-    };
-    if !matches!(url.scheme(), "file" | "s3" | "s3a" | "az" | "azure" | "abfs" | "abfss") {
-        return Err(bad(&format!("has the unknown scheme `{}`", url.scheme())));
+fn from_storage(error: StorageError) -> SinkError {
+    match error {
+        StorageError::Build { url, source } => from_store("open", &url, source),
+        error => SinkError::config(format!("lake: {error}")),
     }
-    if url.query().is_some() || url.password().is_some() {
-        return Err(SinkError::config("lake: `url` holds a query or a password; give credentials under `storage`"));
-    }
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
-    Ok(url)
-}
-
-/// The options as the store takes them, with the secrets read.
-fn read_options(config: &LakeConfig) -> Result<Vec<(String, String)>, SinkError> {
-    let mut options = Vec::new();
-    for (key, option) in &config.storage {
-        let key = key.to_ascii_lowercase();
-        let value = match option {
-            StorageOption::Flag(flag) => flag.to_string(),
-            StorageOption::Number(number) => number.to_string(),
-            StorageOption::Text(_) if holds_secret(&key) => {
-                return Err(SinkError::config(format!(
-                    "lake: `storage.{key}` is a secret; write `{key}: {{env: NAME}}` or `{key}: {{file: PATH}}`"
-                )));
-            }
-            StorageOption::Text(text) => text.clone(),
-            StorageOption::Secret(secret) => match secret.read() {
-                Ok(value) => value.expose().to_owned(),
-                Err(error) => return Err(SinkError::config(format!("lake: `storage.{key}`: {error}"))),
-            },
-        };
-        options.push((key, value));
-    }
-    Ok(options)
-}
-
-fn holds_secret(key: &str) -> bool {
-    let secret = ["secret", "token", "sas", "password", "account_key", "access_key", "master_key", "key_base64"];
-    secret.iter().any(|word| key.contains(word)) && !key.ends_with("_id") && !key.ends_with("_file")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use weir_contract::secret::SecretRef;
-
-    #[test]
-    fn paths_and_urls_become_directories() {
-        assert_eq!(parse_url("/data/my lake").expect("a path").as_str(), "file:///data/my%20lake/");
-        assert_eq!(parse_url("s3://b/p").expect("a URL").as_str(), "s3://b/p/");
-        assert!(parse_url("relative/lake").expect("a path").as_str().ends_with("/relative/lake/"));
-        assert!(parse_url("https://a.blob.core.windows.net/c").is_err());
-        assert!(parse_url("az://c/p?sig=x").expect_err("a secret").to_string().contains("`storage`"));
-    }
+    use weir_object_storage::StorageOption;
 
     #[test]
     fn a_secret_in_plain_text_is_refused_without_printing_it() {

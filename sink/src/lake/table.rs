@@ -8,15 +8,21 @@
 //! ```
 //!
 //! A flush always takes all files of the table, so that a commit holds every row of every batch before it: what a source
-//! may be told never depends on a later commit. While a flush is on its way the next files fill.
+//! may be told never depends on a later commit. While a flush is on its way the next files fill. A raw batch that several
+//! batches of the table come from is never cut in two: its offset is committed with all of its rows.
+//!
+//! Rows that the table has are skipped, by their position (`progress`): mostly before they are encoded, and where
+//! another worker was faster, when the commit finds it out; the files are then written anew without them.
 //!
 //! A crash before the commit leaves objects that no log names: never rows. (Delta's `VACUUM` removes them.)
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use arrow::compute::filter_record_batch;
+use arrow::record_batch::RecordBatch;
 use deltalake::kernel::Add;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -24,13 +30,16 @@ use tokio::task::JoinHandle;
 use weir_contract::ack::Ack;
 use weir_contract::batch::Batch;
 use weir_contract::memory::{MemoryBudget, Permit};
+use weir_contract::position::Offset;
 
-use crate::lake::commit::{Append, TableLog};
+use crate::lake::commit::{Append, Committed, TableLog};
 use crate::lake::config::LakeConfig;
-use crate::lake::encode::{EncodeOptions, EncodedFile, OpenFile};
+use crate::lake::encode::{EncodeOptions, EncodedFile, OpenFile, RowKey};
 use crate::lake::error::reason;
-use crate::lake::layout::{self, DATE_COLUMN, Day};
+use crate::lake::layout::{self, DATE_COLUMN, Day, DayRows};
+use crate::lake::progress::{Reach, Streams};
 use crate::lake::retry::{Decision, decide_now};
+use crate::lake::rewrite;
 use crate::lake::schema::TableColumns;
 use crate::lake::store::{LakeStore, TableStore};
 use crate::metrics::SinkMetrics;
@@ -88,6 +97,13 @@ pub(crate) struct TableWriter {
     buffer: Buffer,
     acks: Vec<Ack>,
     rows: u64,
+    streams: Streams,
+    /// How far `buffer` brings each stream.
+    reach: BTreeMap<u32, Reach>,
+    /// Whether the table waits for the rest of a raw batch; nothing is committed then.
+    has_more: bool,
+    /// A flush that waits for that rest.
+    wanted: Option<FlushReason>,
     /// Bytes of `buffer` against the budget.
     permit: Permit,
     /// When the oldest row of `buffer` came.
@@ -110,6 +126,10 @@ impl TableWriter {
             buffer: Buffer::default(),
             acks: Vec::new(),
             rows: 0,
+            streams: Streams::default(),
+            reach: BTreeMap::new(),
+            has_more: false,
+            wanted: None,
             permit: shared.budget.charge(0),
             since: None,
             flushes: VecDeque::new(),
@@ -124,7 +144,8 @@ impl TableWriter {
     /// Obeys commands until their channel closes, commits what is left, and returns the totals.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<TableTotals, SinkError> {
         loop {
-            let due = self.since.map(|since| since + self.shared.config.flush_interval.0);
+            let since = self.since.filter(|_| !self.has_more);
+            let due = since.map(|since| since + self.shared.config.flush_interval.0);
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Write(batch)) => self.write(batch).await?,
@@ -147,9 +168,58 @@ impl TableWriter {
 
     async fn write(&mut self, batch: Batch) -> Result<(), SinkError> {
         let started = Instant::now();
-        let rows = batch.rows.num_rows();
+        let (rows, keys) = self.admit(&batch).await?;
+        let Batch { ack, permit, has_more, .. } = batch;
+        self.has_more = has_more;
+        if !has_more {
+            for (stream, reach) in self.streams.finish() {
+                self.reach.entry(stream).or_insert(reach).widen(reach);
+            }
+        }
+        // Also of rows that are skipped: those that they repeat may still be on their way, in front of this flush.
+        self.acks.push(ack);
+        self.since.get_or_insert_with(tokio::time::Instant::now);
+        if rows.num_rows() > 0 {
+            self.encode(rows, keys, started).await?;
+        }
+        // The rows themselves are gone by now; what remains of them is in `self.permit`.
+        drop(permit);
+        let target = self.shared.config.target_file_size.as_usize();
+        let why = if self.buffer.largest() >= target { Some(FlushReason::Size) } else { self.wanted };
+        match why {
+            Some(why) => self.flush(why).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The rows of a batch that the table does not have, and where they came from.
+    async fn admit(&mut self, batch: &Batch) -> Result<(RecordBatch, Vec<RowKey>), SinkError> {
+        let unmet = self.streams.unmet(&batch.origin);
+        let reached = match unmet.is_empty() {
+            true => HashMap::new(),
+            false => self.log.lock().await.reached(&unmet).await?,
+        };
+        self.streams.meet(&batch.origin, |id| reached.get(id).copied().unwrap_or_default());
+        let admitted = self.streams.admit(batch);
+        let rows = match &admitted.kept {
+            None => batch.rows.clone(),
+            Some(kept) => {
+                self.count_skipped(batch.rows.num_rows() - admitted.keys.len());
+                filter_record_batch(&batch.rows, kept).map_err(|error| SinkError::encode(&self.table, error))?
+            }
+        };
+        Ok((rows, admitted.keys))
+    }
+
+    fn count_skipped(&self, rows: usize) {
+        self.shared.metrics.skipped.with_label_values(&["lake", &*self.table]).inc_by(rows as u64);
+    }
+
+    /// Adds rows to the files.
+    async fn encode(&mut self, rows: RecordBatch, keys: Vec<RowKey>, started: Instant) -> Result<(), SinkError> {
+        let count = rows.num_rows();
         let is_new = self.columns.is_empty();
-        self.columns.admit(&self.table, &batch.rows.schema())?;
+        self.columns.admit(&self.table, &rows.schema())?;
         if is_new {
             self.columns.choose_indexed();
         }
@@ -160,8 +230,7 @@ impl TableWriter {
             options: self.shared.options,
             room: self.room(),
         };
-        let data = batch.rows;
-        let encoded = tokio::task::spawn_blocking(move || job.run(data))
+        let encoded = tokio::task::spawn_blocking(move || job.run(rows, &keys))
             .await
             .map_err(|error| SinkError::encode(&self.table, error))?;
         self.buffer = encoded.map_err(|error| SinkError::encode(&self.table, error))?;
@@ -169,18 +238,12 @@ impl TableWriter {
         self.shared.open_files.fetch_add(after, Ordering::Relaxed);
         self.shared.open_files.fetch_sub(before, Ordering::Relaxed);
 
-        self.acks.push(batch.ack);
-        self.rows += rows as u64;
-        self.since.get_or_insert_with(tokio::time::Instant::now);
+        self.rows += count as u64;
         self.hold(self.buffer.memory());
-        // The rows themselves are gone by now; what remains of them is in `self.permit`.
-        drop(batch.permit);
         let metrics = &self.shared.metrics;
         metrics.encode_seconds.with_label_values(&["lake"]).observe(started.elapsed().as_secs_f64());
-        metrics.buffered_rows.with_label_values(&["lake"]).add(rows as i64);
-
-        let target = self.shared.config.target_file_size.as_usize();
-        if self.buffer.largest() >= target { self.flush(FlushReason::Size).await } else { Ok(()) }
+        metrics.buffered_rows.with_label_values(&["lake"]).add(count as i64);
+        Ok(())
     }
 
     /// Ends all files and sends them on their way.
@@ -188,6 +251,12 @@ impl TableWriter {
         if self.acks.is_empty() {
             return Ok(());
         }
+        if self.has_more {
+            // At the end the rest will not come; what is here is not acknowledged, and read again.
+            self.wanted = Some(why);
+            return Ok(());
+        }
+        self.wanted = None;
         self.shared.metrics.flushes.with_label_values(&["lake", why.name()]).inc();
         let buffer = std::mem::take(&mut self.buffer);
         self.shared.open_files.fetch_sub(buffer.open.len(), Ordering::Relaxed);
@@ -205,6 +274,10 @@ impl TableWriter {
             log: Arc::clone(&self.log),
             columns: self.columns.clone(),
             files,
+            reach: std::mem::take(&mut self.reach)
+                .into_iter()
+                .map(|(stream, reach)| (stream, (self.streams.id(stream).to_owned(), reach)))
+                .collect(),
             acks: std::mem::take(&mut self.acks),
             rows: std::mem::take(&mut self.rows),
             _permit: self.shared.budget.charge(bytes),
@@ -262,10 +335,12 @@ struct EncodeJob {
 }
 
 impl EncodeJob {
-    fn run(self, rows: arrow::record_batch::RecordBatch) -> Result<Buffer, parquet::errors::ParquetError> {
+    fn run(self, rows: RecordBatch, keys: &[RowKey]) -> Result<Buffer, parquet::errors::ParquetError> {
         let Self { mut buffer, columns, options, room } = self;
-        for (day, part) in layout::split_by_day(rows, today())? {
-            let lacks_columns = |file: &OpenFile| file.columns() != &columns && !file.columns().covers(&part.schema());
+        for DayRows { day, rows, places } in layout::split_by_day(rows, today())? {
+            let picked: Option<Vec<RowKey>> =
+                places.map(|places| places.into_iter().map(|place| keys[place as usize]).collect());
+            let lacks_columns = |file: &OpenFile| file.columns() != &columns && !file.columns().covers(&rows.schema());
             if buffer.open.get(&day).is_some_and(lacks_columns) {
                 buffer.end(day)?;
             }
@@ -277,7 +352,8 @@ impl EncodeJob {
                 }
                 buffer.open.insert(day, OpenFile::new(columns.clone(), options)?);
             }
-            buffer.open.get_mut(&day).expect("opened above").write(&part)?;
+            let file = buffer.open.get_mut(&day).expect("opened above");
+            file.write(&rows, picked.as_deref().unwrap_or(keys))?;
         }
         Ok(buffer)
     }
@@ -312,6 +388,14 @@ impl Buffer {
     }
 }
 
+/// A file that is in the store and not yet in the log.
+struct StoredFile {
+    day: Day,
+    /// Kept until the commit, which may find that some of the rows must be left out.
+    encoded: EncodedFile,
+    add: Add,
+}
+
 /// Files on their way to the store and into the log.
 struct Flush {
     shared: Arc<Shared>,
@@ -320,6 +404,8 @@ struct Flush {
     log: Arc<Mutex<TableLog>>,
     columns: TableColumns,
     files: Vec<(Day, EncodedFile)>,
+    /// By number, each stream's transaction id and how far the files bring it.
+    reach: BTreeMap<u32, (String, Reach)>,
     acks: Vec<Ack>,
     rows: u64,
     _permit: Permit,
@@ -338,7 +424,8 @@ impl Flush {
                 metrics.rows.with_label_values(&labels).inc_by(totals.rows);
                 metrics.bytes.with_label_values(&labels).inc_by(totals.bytes);
                 metrics.batches.with_label_values(&labels).inc_by(totals.batches);
-                metrics.commits.with_label_values(&labels).inc();
+                // A flush of nothing but rows that the table has commits nothing.
+                metrics.commits.with_label_values(&labels).inc_by(u64::from(totals.rows > 0));
                 self.acks.into_iter().for_each(Ack::done);
                 // Nobody listens after the last flush.
                 let _ = self.done.send(());
@@ -352,13 +439,8 @@ impl Flush {
     }
 
     async fn try_run(&mut self) -> Result<TableTotals, SinkError> {
-        let files = std::mem::take(&mut self.files);
-        let this = &*self;
-        let adds: Vec<Add> = futures::stream::iter(files)
-            .map(|(day, file)| this.put(day, file))
-            .buffer_unordered(PUTS_IN_FLIGHT)
-            .try_collect()
-            .await?;
+        let encoded = std::mem::take(&mut self.files);
+        let mut files = self.put_all(encoded).await?;
         if let Some(before) = self.before.take()
             && before.await.is_err()
         {
@@ -369,21 +451,78 @@ impl Flush {
                 source,
             });
         }
-        let totals = TableTotals {
-            rows: self.rows,
-            bytes: adds.iter().map(|add| add.size as u64).sum(),
+        let started = Instant::now();
+        while !files.is_empty() {
+            let adds = files.iter().map(|file| file.add.clone()).collect();
+            let append =
+                Append { columns: self.columns.clone(), adds, progress: self.reach.values().cloned().collect() };
+            let committed = self.log.lock().await.commit(&append).await?;
+            match committed {
+                Committed::At(version) => {
+                    let seconds = started.elapsed().as_secs_f64();
+                    self.shared.metrics.commit_seconds.with_label_values(&["lake"]).observe(seconds);
+                    tracing::debug!(table = %self.table, version, files = files.len(), "committed");
+                    break;
+                }
+                Committed::Overtaken(reached) => files = self.leave_out(files, &reached).await?,
+            }
+        }
+        Ok(TableTotals {
+            rows: files.iter().map(|file| file.encoded.keys.len() as u64).sum(),
+            bytes: files.iter().map(|file| file.add.size as u64).sum(),
             batches: self.acks.len() as u64,
             ..TableTotals::default()
-        };
-        let append = Append { columns: self.columns.clone(), adds, transactions: Vec::new() };
-        let started = Instant::now();
-        let version = self.log.lock().await.commit(&append).await?;
-        self.shared.metrics.commit_seconds.with_label_values(&["lake"]).observe(started.elapsed().as_secs_f64());
-        tracing::debug!(table = %self.table, version, rows = totals.rows, bytes = totals.bytes, "committed");
-        Ok(totals)
+        })
     }
 
-    async fn put(&self, day: Day, file: EncodedFile) -> Result<Add, SinkError> {
+    /// Writes the files anew without the rows that another writer has committed: those of the streams in `reached`, by
+    /// transaction id, that lie before its offset.
+    async fn leave_out(
+        &mut self,
+        files: Vec<StoredFile>,
+        reached: &HashMap<String, Offset>,
+    ) -> Result<Vec<StoredFile>, SinkError> {
+        let mut limits = HashMap::new();
+        self.reach.retain(|stream, (id, reach)| {
+            let Some(next) = reached.get(id) else { return true };
+            limits.insert(*stream, *next);
+            reach.from = reach.from.max(*next);
+            reach.from < reach.next
+        });
+        let is_new =
+            |key: &RowKey| key.stream.and_then(|stream| limits.get(&stream)).is_none_or(|next| key.offset >= *next);
+        let (kept, old): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.encoded.keys.iter().all(is_new));
+        let mut remade = Vec::new();
+        let mut skipped = 0;
+        for StoredFile { day, encoded, add } in old {
+            let keep: Vec<bool> = encoded.keys.iter().map(is_new).collect();
+            skipped += keep.iter().filter(|keep| !**keep).count();
+            let (columns, options) = (self.columns.clone(), self.shared.options);
+            let remaining = tokio::task::spawn_blocking(move || rewrite::without(&encoded, &keep, columns, options))
+                .await
+                .map_err(|error| SinkError::encode(&self.table, error))?
+                .map_err(|error| SinkError::encode(&self.table, error))?;
+            remade.extend(remaining.map(|file| (day, file)));
+            // No log names it; a failure only leaves it for Delta's own cleaning.
+            self.store.delete(&add.path).await;
+        }
+        tracing::info!(
+            table = %self.table,
+            rows = skipped,
+            "another worker has committed these rows; they are not written again"
+        );
+        self.shared.metrics.skipped.with_label_values(&["lake", &*self.table]).inc_by(skipped as u64);
+        let mut files = kept;
+        files.extend(self.put_all(remade).await?);
+        Ok(files)
+    }
+
+    async fn put_all(&self, files: Vec<(Day, EncodedFile)>) -> Result<Vec<StoredFile>, SinkError> {
+        let put = futures::stream::iter(files).map(|(day, file)| self.put(day, file));
+        put.buffer_unordered(PUTS_IN_FLIGHT).try_collect().await
+    }
+
+    async fn put(&self, day: Day, file: EncodedFile) -> Result<StoredFile, SinkError> {
         let path = layout::new_file(day);
         let mut attempt = 1;
         loop {
@@ -407,19 +546,20 @@ impl Flush {
                 Decision::Stop(error) => return Err(error),
             }
         }
-        Ok(Add {
+        let add = Add {
             path,
             partition_values: [(DATE_COLUMN.to_owned(), Some(day.iso()))].into(),
             size: file.bytes.len() as i64,
             modification_time: chrono::Utc::now().timestamp_millis(),
             data_change: true,
-            stats: Some(file.stats),
+            stats: Some(file.stats.clone()),
             tags: None,
             deletion_vector: None,
             base_row_id: None,
             default_row_commit_version: None,
             clustering_provider: None,
-        })
+        };
+        Ok(StoredFile { day, encoded: file, add })
     }
 }
 

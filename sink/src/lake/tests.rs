@@ -16,11 +16,11 @@ use object_store::{
     PutOptions, PutPayload, PutResult,
 };
 use url::Url;
-use weir_contract::ack::{self, AckReport, AckSender};
+use weir_contract::ack::{self, AckReport, AckSender, Answered};
 use weir_contract::batch::RowKind;
 use weir_contract::datetime::{DAY_US, SECOND_US, parse_iso};
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::Origin;
+use weir_contract::position::{Origin, Repeats, RowPosition};
 use weir_contract::schema::ColumnType;
 use weir_contract::units::{ByteSize, Span};
 
@@ -30,17 +30,17 @@ use super::*;
 const NOON: &str = "2026-11-23T12:00:00Z";
 
 /// One lake with one sink over it, and what the source would see.
-struct Bench {
+pub(super) struct Bench {
     lake: LakeStore,
     config: LakeConfig,
-    budget: MemoryBudget,
-    acks: AckSender,
+    pub(super) budget: MemoryBudget,
+    pub(super) acks: AckSender,
     reports: mpsc::UnboundedReceiver<AckReport>,
     next: u64,
 }
 
 impl Bench {
-    fn on(store: Arc<dyn ObjectStore>) -> Self {
+    pub(super) fn on(store: Arc<dyn ObjectStore>) -> Self {
         let lake = LakeStore::with_store(store, Url::parse("memory:///some/lake/").expect("a URL")).expect("a lake");
         Self::over(lake, LakeConfig::at("memory"))
     }
@@ -57,7 +57,7 @@ impl Bench {
         Self { lake, config, budget: MemoryBudget::new(1 << 30), acks, reports, next: 0 }
     }
 
-    fn sink(&self) -> Box<LakeSink> {
+    pub(super) fn sink(&self) -> Box<LakeSink> {
         let metrics = SinkMetrics::new(&MetricSet::new());
         let sink = LakeSink::with_store(self.config.clone(), self.lake.clone(), self.budget.clone(), metrics);
         Box::new(sink.expect("a sink"))
@@ -68,9 +68,12 @@ impl Bench {
         Batch {
             table: table.into(),
             kind: RowKind::Normalized,
+            positions: RowPosition::numbered(0, rows.num_rows()),
+            mapping: None,
+            has_more: false,
             permit: self.budget.charge(rows.get_array_memory_size()),
             rows,
-            origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new() }),
+            origin: Arc::new(Origin { source: "test".into(), ranges: Vec::new(), positions: Repeats::Unrelated }),
             raw_bytes: 0,
             ack: self.acks.issue(self.next),
         }
@@ -98,7 +101,7 @@ impl Bench {
     }
 
     /// The numbers of all rows in `table`, sorted.
-    async fn numbers(&self, table: &str) -> Vec<i64> {
+    pub(super) async fn numbers(&self, table: &str) -> Vec<i64> {
         let mut numbers = Vec::new();
         for batch in self.rows(table).await {
             numbers.extend_from_slice(batch["N"].as_primitive::<Int64Type>().values());
@@ -111,7 +114,11 @@ impl Bench {
         std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
     }
 
-    fn durable(&mut self) -> usize {
+    pub(super) fn reports(&mut self) -> &mut mpsc::UnboundedReceiver<AckReport> {
+        &mut self.reports
+    }
+
+    pub(super) fn durable(&mut self) -> usize {
         let reports = self.answered();
         assert!(reports.iter().all(|report| report.durable), "{reports:?}");
         reports.len()
@@ -119,7 +126,7 @@ impl Bench {
 }
 
 /// Rows numbered `range`, one second apart, from noon on.
-fn numbered(range: std::ops::Range<i64>) -> RecordBatch {
+pub(super) fn numbered(range: std::ops::Range<i64>) -> RecordBatch {
     at(parse_iso(NOON).expect("a date"), range)
 }
 
@@ -565,7 +572,7 @@ async fn a_store_that_fails_for_good_stops_the_sink_and_fails_the_acks() {
         let error = bench.write("T", vec![numbered(0..10)]).await.expect_err("gave up");
         assert!(matches!(error, SinkError::GaveUp { attempts: 5, .. }), "{error:?}");
         let reports = bench.answered();
-        assert_eq!(reports, [AckReport { batch: 1, durable: false }]);
+        assert_eq!(reports, [AckReport { batch: 1, of: Answered::All, durable: false }]);
         assert!(bench.numbers("T").await.is_empty());
         assert_eq!(bench.budget.used(), 0);
     }

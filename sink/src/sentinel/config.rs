@@ -15,6 +15,7 @@ use weir_contract::units::Span;
 
 use crate::billing::prices::Tier;
 use crate::sentinel::decide::Policy;
+use crate::sentinel::event_id::ADDITIONAL_FIELDS;
 
 /// A Microsoft Sentinel workspace, written to through the Logs Ingestion API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +35,11 @@ pub struct SentinelConfig {
     /// How request bodies are sized (default `safe`).
     #[serde(default)]
     pub packing: Packing,
+    /// The column that carries each row's id, by which rows that a crash doubled are told (default `AdditionalFields`: as
+    /// its member `WeirId`, where the table has that column). Any other name is that of a column of its own; the empty
+    /// text sends no id.
+    #[serde(default = "default_event_id")]
+    pub event_id: String,
     /// Longest time that a row waits for its request to fill (default 2s).
     #[serde(default = "default_max_wait")]
     pub max_wait: Span,
@@ -117,6 +123,10 @@ fn default_scope() -> String {
     "https://monitor.azure.com/.default".to_owned()
 }
 
+fn default_event_id() -> String {
+    ADDITIONAL_FIELDS.to_owned()
+}
+
 fn default_max_wait() -> Span {
     Span(Duration::from_secs(2))
 }
@@ -146,6 +156,7 @@ impl SentinelConfig {
             credential,
             scope: default_scope(),
             packing: Packing::default(),
+            event_id: default_event_id(),
             max_wait: default_max_wait(),
             concurrency: default_concurrency(),
             timeout: default_timeout(),

@@ -122,6 +122,11 @@ impl StreamColumns {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The type of a column, if it is declared.
+    pub fn declared(&self, name: &str) -> Option<DeclaredType> {
+        self.0.get(name).copied()
+    }
 }
 
 impl DeclaredType {

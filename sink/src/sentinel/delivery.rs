@@ -14,17 +14,18 @@ use rand::Rng;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
+use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, RowKind};
-use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, Form, Stage};
+use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, Form, MappedBy, Stage};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
-use weir_contract::position::Offset;
+use weir_contract::position::{Origin, Repeats};
 
 use crate::sentinel::SINK;
 use crate::sentinel::client::Client;
 use crate::sentinel::config::{Packing, SentinelConfig};
 use crate::sentinel::decide::{Answer, Decision, Fault, History, Policy, Reason, Response, decide};
 use crate::sentinel::metrics::SentinelMetrics;
-use crate::sentinel::pack::{Payload, Segment};
+use crate::sentinel::pack::{CameFrom, Payload, Segment};
 use crate::sentinel::routing::Destination;
 use crate::sink::{SinkError, SinkSummary, TableTotals};
 
@@ -123,35 +124,16 @@ impl Courier {
         reason: &'static str,
         detail: String,
     ) -> Result<(), SinkError> {
-        let (origin, position) = row.origin();
-        let origin = Arc::clone(origin);
-        // A batch keeps no position per row; the letter points at the stretch that the row lies in.
-        let (partition, offset) = match origin.ranges.first() {
-            Some(range) => (range.partition.clone(), range.start),
-            None => ("".into(), Offset(0)),
-        };
-        let letter = DeadLetter {
-            source: origin.source.clone(),
-            partition,
-            offset,
-            table: Some(Arc::clone(&to.table)),
-            mapping: None,
-            stage: Stage::Sink,
-            reason,
-            detail: format!("{detail} (row {position} of a batch made from {} ranges)", origin.ranges.len()),
-            form: Form::Row,
-            payload: Bytes::copy_from_slice(row.json().strip_suffix(b",").unwrap_or(row.json())),
-        };
-        let letters = [letter];
-        self.metrics.dead_letters.count(&letters);
-        let rows = dead_letter::to_rows(&letters, now_us());
-        let permit = self.budget.charge(unique_bytes(&rows));
+        let (came, place) = row.origin();
+        let came = came.clone();
+        let json = row.json().strip_suffix(b",").unwrap_or(row.json());
+        let letter = letter(&came, place, &to.table, reason, detail, json);
+        self.metrics.dead_letters.count(std::slice::from_ref(&letter));
         self.metrics.shared.buffered_rows.with_label_values(&[SINK]).dec();
         self.metrics.shared.buffered_bytes.with_label_values(&[SINK]).sub(row.json().len() as i64);
         let (ack, was_last) = row.hand_over();
         self.count(&to.table, TableTotals { batches: u64::from(was_last), refused: 1, ..TableTotals::default() });
-        let batch =
-            Batch { table: DEAD_LETTERS.into(), kind: RowKind::DeadLetter, rows, origin, raw_bytes: 0, ack, permit };
+        let batch = letters(&[letter], &came, place, ack, &self.budget);
         self.hand_to_lake(&to.table, batch).await
     }
 
@@ -311,6 +293,50 @@ impl Courier {
             wait_ms = wait.as_millis() as u64,
             "request is sent again"
         );
+    }
+}
+
+/// A dead letter for the row at `place` of a batch for `table`; `json` is the row as it would have been sent.
+pub(super) fn letter(
+    came: &CameFrom,
+    place: usize,
+    table: &Arc<str>,
+    reason: &'static str,
+    detail: String,
+    json: &[u8],
+) -> DeadLetter {
+    let position = came.positions[place];
+    let range = came.origin.ranges.get(position.partition as usize);
+    DeadLetter {
+        source: came.origin.source.clone(),
+        partition: range.map_or_else(|| "".into(), |range| range.partition.clone()),
+        offset: position.offset,
+        table: Some(Arc::clone(table)),
+        mapping: came.mapping.clone().map(|mapping| MappedBy { mapping, version: None }),
+        stage: Stage::Sink,
+        reason,
+        detail,
+        form: Form::Row,
+        payload: Bytes::copy_from_slice(json),
+    }
+}
+
+/// The batch of `letters`, which are for the rows of `came` from `first` on, with their acknowledgement.
+pub(super) fn letters(letters: &[DeadLetter], came: &CameFrom, first: usize, ack: Ack, budget: &MemoryBudget) -> Batch {
+    let rows = dead_letter::to_rows(letters, now_us());
+    // Rows are refused in any order: their positions tell nothing of what came before.
+    let origin = Origin { positions: Repeats::Unrelated, ..(*came.origin).clone() };
+    Batch {
+        table: DEAD_LETTERS.into(),
+        kind: RowKind::DeadLetter,
+        permit: budget.charge(unique_bytes(&rows)),
+        rows,
+        origin: Arc::new(origin),
+        positions: came.positions[first..first + letters.len()].into(),
+        mapping: came.mapping.clone(),
+        has_more: false,
+        raw_bytes: 0,
+        ack,
     }
 }
 

@@ -25,6 +25,7 @@ pub mod decide;
 pub mod definition;
 pub mod delivery;
 pub mod encode;
+pub mod event_id;
 pub mod metrics;
 pub mod pack;
 pub mod routing;
@@ -36,7 +37,6 @@ use std::time::Duration;
 
 use arrow::datatypes::Schema;
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use tokio::sync::mpsc;
@@ -44,16 +44,15 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, RowKind};
-use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, DeadLetterMetrics, Form, Stage};
-use weir_contract::memory::{MemoryBudget, unique_bytes};
-use weir_contract::position::Offset;
+use weir_contract::dead_letter::DeadLetterMetrics;
+use weir_contract::memory::MemoryBudget;
 
 use crate::billing::{self, SizeModel};
 use crate::sentinel::config::{Packing, SentinelConfig};
-use crate::sentinel::delivery::{Courier, now_us};
+use crate::sentinel::delivery::Courier;
 use crate::sentinel::encode::EncodedRows;
 use crate::sentinel::metrics::SentinelMetrics;
-use crate::sentinel::pack::{Packed, PackedBatch, Packer, Payload, Segment};
+use crate::sentinel::pack::{CameFrom, Packed, PackedBatch, Packer, Payload, Segment};
 use crate::sentinel::routing::{Destination, Routing};
 use crate::sink::{Sink, SinkError, SinkSummary, chain};
 
@@ -72,6 +71,8 @@ pub struct SentinelSink {
     budget: MemoryBudget,
     metrics: SentinelMetrics,
     tables: HashMap<Arc<str>, Table>,
+    /// The column of the rows' ids.
+    event_id: Arc<str>,
     /// Tables of which the log has said that the workspace has no place for them.
     told_unfit: HashSet<Arc<str>>,
 }
@@ -123,7 +124,16 @@ impl SentinelSink {
     ) -> Result<Self, SinkError> {
         let routing = Routing::new(&config)?;
         let courier = Arc::new(Courier::new(&config, metrics.clone(), budget.clone(), dead_letters)?);
-        Ok(Self { config, routing, courier, budget, metrics, tables: HashMap::new(), told_unfit: HashSet::new() })
+        Ok(Self {
+            event_id: config.event_id.as_str().into(),
+            config,
+            routing,
+            courier,
+            budget,
+            metrics,
+            tables: HashMap::new(),
+            told_unfit: HashSet::new(),
+        })
     }
 
     /// Makes sure that `table` has a rule, and that its stream declares every column of `schema` with a fitting type.
@@ -162,8 +172,9 @@ impl SentinelSink {
             Err(why) => Err(why),
         };
         let (budget, counted) = (self.budget.clone(), self.metrics.dead_letters.clone());
+        let event_id = Arc::clone(&self.event_id);
         Ok(Some(tokio::task::spawn_blocking(move || match to {
-            Ok(to) => encode(batch, to, &budget, &counted),
+            Ok(to) => encode(batch, to, &event_id, &budget, &counted),
             Err(why) => unfit(batch, why, &budget, &counted).map(Err),
         })))
     }
@@ -336,6 +347,7 @@ type Encoding = JoinHandle<Result<Result<Encoded, Unfit>, SinkError>>;
 fn encode(
     batch: Batch,
     to: Arc<Destination>,
+    event_id: &str,
     budget: &MemoryBudget,
     counted: &DeadLetterMetrics,
 ) -> Result<Result<Encoded, Unfit>, SinkError> {
@@ -346,44 +358,31 @@ fn encode(
         Err(why) if batch.kind == RowKind::Normalized => return Err(why),
         Err(why) => return unfit(batch, why, budget, counted).map(Err),
     };
-    let Batch { table, rows, origin, ack, mut permit, .. } = batch;
+    let place = event_id::place(event_id, &batch, to.columns.as_deref());
+    let Batch { table, rows, origin, positions, mapping, ack, mut permit, .. } = batch;
     drop(rows);
-    let rows = EncodedRows::encode(&selected.rows).map_err(|cause| SinkError::encode(&table, cause))?;
-    let mut billed = billing::row_sizes(&selected.rows, SizeModel::Text);
-    billing::add_arrival_time(&selected.rows, SizeModel::Text, &mut billed);
-    drop(selected.rows);
-    permit.resize(rows.memory() + billed.capacity() * size_of::<u64>());
-    let batch = Arc::new(PackedBatch::new(rows, billed, origin, permit));
+    let rows = event_id::add(selected.rows, &place, &origin, &positions, mapping.as_deref())
+        .map_err(|cause| SinkError::encode(&table, cause))?;
+    let encoded = EncodedRows::encode(&rows).map_err(|cause| SinkError::encode(&table, cause))?;
+    let mut billed = billing::row_sizes(&rows, SizeModel::Text);
+    billing::add_arrival_time(&rows, SizeModel::Text, &mut billed);
+    drop(rows);
+    permit.resize(encoded.memory() + billed.capacity() * size_of::<u64>() + size_of_val(&*positions));
+    let came = CameFrom { origin, positions, mapping };
+    let batch = Arc::new(PackedBatch::new(encoded, billed, came, permit));
     Ok(Ok(Encoded { to, batch, ack, withheld: selected.withheld, took: start.elapsed() }))
 }
 
 /// One dead letter for each row of `batch`, with the batch's acknowledgement.
 fn unfit(batch: Batch, why: SinkError, budget: &MemoryBudget, counted: &DeadLetterMetrics) -> Result<Unfit, SinkError> {
-    let Batch { table, rows, origin, ack, .. } = batch;
+    let Batch { table, rows, origin, positions, mapping, ack, .. } = batch;
     let encoded = EncodedRows::encode(&rows).map_err(|cause| SinkError::encode(&table, cause))?;
     let reason = if matches!(why, SinkError::Schema { .. }) { "not_declared" } else { "no_rule" };
-    let (partition, offset) = match origin.ranges.first() {
-        Some(range) => (range.partition.clone(), range.start),
-        None => ("".into(), Offset(0)),
-    };
-    let letter = |row| DeadLetter {
-        source: origin.source.clone(),
-        partition: partition.clone(),
-        offset,
-        table: Some(Arc::clone(&table)),
-        mapping: None,
-        stage: Stage::Sink,
-        reason,
-        detail: format!("{why} (row {row} of a batch made from {} ranges)", origin.ranges.len()),
-        form: Form::Row,
-        payload: Bytes::copy_from_slice(encoded.row(row)),
-    };
+    let came = CameFrom { origin, positions, mapping };
+    let letter = |row| delivery::letter(&came, row, &table, reason, why.to_string(), encoded.row(row));
     let letters: Vec<_> = (0..encoded.len()).map(letter).collect();
     counted.count(&letters);
-    let rows = dead_letter::to_rows(&letters, now_us());
-    let permit = budget.charge(unique_bytes(&rows));
-    let letters =
-        Batch { table: DEAD_LETTERS.into(), kind: RowKind::DeadLetter, rows, origin, raw_bytes: 0, ack, permit };
+    let letters = delivery::letters(&letters, &came, 0, ack, budget);
     Ok(Unfit { table, letters, why })
 }
 

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use weir_contract::ack::Ack;
 use weir_contract::memory::Permit;
-use weir_contract::position::Origin;
+use weir_contract::position::{Origin, RowPosition};
 
 use crate::sentinel::encode::EncodedRows;
 
@@ -27,11 +27,22 @@ pub struct PackedBatch {
     /// What the workspace bills for each row, in bytes.
     pub billed: Vec<u64>,
     /// Where the rows came from.
-    pub origin: Arc<Origin>,
+    pub came: CameFrom,
     /// The encoded bytes against the memory budget; given back when the last segment is gone.
     pub permit: Permit,
     /// Rows that are neither delivered nor dead letters.
     pending: AtomicUsize,
+}
+
+/// Where the rows of a batch came from.
+#[derive(Debug, Clone)]
+pub struct CameFrom {
+    /// Source and partitions.
+    pub origin: Arc<Origin>,
+    /// One per row.
+    pub positions: Arc<[RowPosition]>,
+    /// The mapping that made the rows.
+    pub mapping: Option<Arc<str>>,
 }
 
 /// A run of rows of one batch, with its part of the acknowledgement. Dropped unanswered, it fails the batch.
@@ -67,9 +78,9 @@ pub enum Packed {
 
 impl PackedBatch {
     /// A batch none of whose rows is settled yet.
-    pub fn new(rows: EncodedRows, billed: Vec<u64>, origin: Arc<Origin>, permit: Permit) -> Self {
+    pub fn new(rows: EncodedRows, billed: Vec<u64>, came: CameFrom, permit: Permit) -> Self {
         let pending = AtomicUsize::new(rows.len());
-        Self { rows, billed, origin, permit, pending }
+        Self { rows, billed, came, permit, pending }
     }
 }
 
@@ -100,9 +111,9 @@ impl Segment {
         self.batch.billed[self.range.clone()].iter().sum()
     }
 
-    /// Where the batch came from, and the position of the first row in it.
-    pub fn origin(&self) -> (&Arc<Origin>, usize) {
-        (&self.batch.origin, self.range.start)
+    /// Where the batch came from, and the place of the first row in it.
+    pub fn origin(&self) -> (&CameFrom, usize) {
+        (&self.batch.came, self.range.start)
     }
 
     /// Answers the acknowledgement: the rows are durable. True if they were the last ones of their batch.
@@ -251,8 +262,9 @@ mod tests {
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
     use arrow::datatypes::Schema;
     use proptest::prelude::*;
-    use weir_contract::ack::{AckReport, channel};
+    use weir_contract::ack::{AckReport, Answered, channel};
     use weir_contract::memory::MemoryBudget;
+    use weir_contract::position::Repeats;
     use weir_contract::schema::ColumnType;
 
     use super::*;
@@ -264,9 +276,10 @@ mod tests {
         let schema = Schema::new(vec![ColumnType::Long.field("n"), ColumnType::String.field("p")]);
         let rows = RecordBatch::try_new(Arc::new(schema), vec![numbers, pads]).expect("columns fit");
         let encoded = EncodedRows::encode(&rows).expect("encodes");
-        let origin = Arc::new(Origin { source: "test".into(), ranges: Vec::new() });
+        let origin = Arc::new(Origin { source: "test".into(), ranges: Vec::new(), positions: Repeats::Unrelated });
         let permit = MemoryBudget::new(1 << 20).charge(encoded.memory());
-        Segment::whole(Arc::new(PackedBatch::new(encoded, vec![1; padding.len()], origin, permit)), ack)
+        let came = CameFrom { origin, positions: RowPosition::numbered(0, padding.len()), mapping: None };
+        Segment::whole(Arc::new(PackedBatch::new(encoded, vec![1; padding.len()], came, permit)), ack)
     }
 
     fn body(payload: &Payload) -> Vec<u8> {
@@ -324,7 +337,7 @@ mod tests {
             last.extend(payload.into_segments().into_iter().map(Segment::settle));
         }
         assert_eq!(last, [false, false, true]);
-        assert_eq!(reports.try_recv(), Ok(AckReport { batch: 9, durable: true }));
+        assert_eq!(reports.try_recv(), Ok(AckReport { batch: 9, of: Answered::All, durable: true }));
     }
 
     #[test]

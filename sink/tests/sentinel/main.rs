@@ -14,11 +14,11 @@ use rand::{Rng, SeedableRng};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use weir_contract::ack::{self, AckReport, AckSender};
+use weir_contract::ack::{self, AckReport, AckSender, Answered};
 use weir_contract::batch::{Batch, RowKind};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
-use weir_contract::position::{Offset, OffsetRange, Origin};
+use weir_contract::position::{Offset, OffsetRange, Origin, Repeats, RowPosition};
 use weir_contract::schema::ColumnType;
 use weir_sink::billing::billed_bytes;
 use weir_sink::metrics::SinkMetrics;
@@ -109,11 +109,15 @@ impl Run {
     }
 
     async fn send_as(&mut self, kind: RowKind, table: &str, rows: RecordBatch) {
-        let range = OffsetRange { partition: "topic/0".into(), start: Offset(7), next: Offset(8) };
+        let range =
+            OffsetRange { partition: "topic/0".into(), start: Offset(7), next: Offset(8), delivered: Offset(0) };
         let batch = Batch {
             table: table.into(),
             kind,
-            origin: Arc::new(Origin { source: "hub".into(), ranges: vec![range] }),
+            positions: RowPosition::numbered(0, rows.num_rows()),
+            mapping: None,
+            has_more: false,
+            origin: Arc::new(Origin { source: "hub".into(), ranges: vec![range], positions: Repeats::Unrelated }),
             raw_bytes: 0,
             ack: self.acks.issue(self.next_batch),
             permit: self.budget.charge(rows.get_array_memory_size()),
@@ -209,10 +213,12 @@ fn answer(status: u16, headers: &'static str) -> Step {
 async fn every_row_arrives_once_as_it_was_and_is_counted() {
     let workspace = Workspace::start().await;
     let mut run = start(config(&workspace));
+    // Each row carries its id.
+    let billed_id = r#"{"WeirId":"0123456789abcdef"}"#.len() as u64;
     let mut billed = 0;
     for first in [0, 300, 600] {
         let names: Vec<_> = (0..300).map(|n| format!("\"näme\"\n{n}")).collect();
-        billed += billed_bytes(&rows(first, &names));
+        billed += billed_bytes(&rows(first, &names)) + 300 * billed_id;
         run.send_names(&names).await;
     }
     run.send("ASimDnsActivityLogs", rows(900, &["dns".into()])).await;
@@ -581,7 +587,7 @@ async fn rows_do_not_wait_longer_than_told() {
     let mut run = start(config(&workspace));
     run.send_rows(1).await;
     let report = tokio::time::timeout(Duration::from_secs(10), run.reports.recv()).await.expect("in time");
-    assert_eq!(report, Some(AckReport { batch: 0, durable: true }));
+    assert_eq!(report, Some(AckReport { batch: 0, of: Answered::All, durable: true }));
     run.next_batch = 0;
     run.end().await.result.expect("no error");
 }

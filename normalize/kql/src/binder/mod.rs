@@ -247,7 +247,7 @@ pub fn compile_with(
             let binder = binder.finish(None)?;
             let spans = relation.columns.iter().map(|column| binder.assignment_of(column)).collect();
             let columns: Vec<_> = relation.columns.into_iter().map(|column| (column.name, column.node)).collect();
-            let program = Program::new(binder.graph, &columns, relation.domain, &table.name, binder.warnings);
+            let program = Program::traced(binder.graph, &columns, relation.domain, &table.name, binder.warnings);
             Ok(Program { spans, ..program })
         }
         Err(error) => Err(binder.finish(Some(error)).err().unwrap_or_default()),

@@ -400,6 +400,47 @@ impl Graph {
         self.intern(Key::Move(node, selection), || (Op::Move, vec![node, selection], ty, Some(domain)))
     }
 
+    /// For each row of `domain`, the number of the input row that it came from. `None` where that is the row itself.
+    pub(crate) fn came_from(&mut self, domain: DomainId) -> Option<NodeId> {
+        if domain == INPUT { None } else { Some(self.input_rows(domain)) }
+    }
+
+    /// Whether a row of the input may become several rows of `domain`.
+    pub(crate) fn multiplies(&self, domain: DomainId) -> bool {
+        match &self.domains[domain] {
+            Domain::Input => false,
+            Domain::Selected(selection) => {
+                let node = &self.nodes[*selection];
+                !matches!(node.op, Op::Where) || node.domain.is_none_or(|source| self.multiplies(source))
+            }
+            Domain::Union(_) | Domain::Stored(_) | Domain::Rows(_) => true,
+        }
+    }
+
+    fn input_rows(&mut self, domain: DomainId) -> NodeId {
+        match self.domains[domain].clone() {
+            Domain::Input => self.row_numbers(INPUT),
+            Domain::Selected(selection) => {
+                let node = &self.nodes[selection];
+                // A gathering takes its rows from outside, where its groups belong to rows there.
+                let outside = if let Op::Gather(spec) = &node.op { spec.outside } else { None };
+                match outside.or(node.domain) {
+                    Some(source) => {
+                        let rows = self.input_rows(source);
+                        self.moved(rows, selection, domain)
+                    }
+                    None => self.scalar(Scalar::Long(0)),
+                }
+            }
+            Domain::Union(branches) => {
+                let rows = branches.iter().map(|branch| self.input_rows(*branch)).collect();
+                self.concat(rows, ColumnType::Long, domain)
+            }
+            // Rows that the query itself writes down came from none; they go with the first.
+            Domain::Stored(_) | Domain::Rows(_) => self.scalar(Scalar::Long(0)),
+        }
+    }
+
     /// Column `number` of a probe, an unnest (both give `domain`) or a tuple.
     pub(crate) fn field(&mut self, op: Op, number: usize, of: NodeId, ty: ColumnType, domain: DomainId) -> NodeId {
         let kind = match op {

@@ -23,6 +23,7 @@ pub(crate) mod unnest;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
 use weir_contract::schema::TableSchema;
 
@@ -62,6 +63,19 @@ pub struct Program {
     pub(crate) warnings: Vec<Diagnostic>,
     /// Where the query gives each output its value.
     pub(crate) spans: Vec<Option<Span>>,
+    /// The numbers of the input rows that the output rows came from, where these are not the input's own.
+    pub(crate) came_from: Option<graph::NodeId>,
+    pub(crate) multiplies: bool,
+}
+
+/// What a program made of a batch.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// The rows.
+    pub rows: RecordBatch,
+    /// For each row, the number of the input row that it came from (for one made of several, the first of them);
+    /// `None`: each row came from the input row in its place.
+    pub came_from: Option<Vec<u32>>,
 }
 
 impl Program {
@@ -83,7 +97,27 @@ impl Program {
         let schedule = Schedule::new(Arc::new(graph), outputs, domain);
         let inputs = schedule.inputs();
         let spans = vec![None; columns.len()];
-        Self { schedule, output, inputs, warnings, spans }
+        Self { schedule, output, inputs, warnings, spans, came_from: None, multiplies: false }
+    }
+
+    /// A program that also tells where its rows came from.
+    pub(crate) fn traced(
+        mut graph: graph::Graph,
+        columns: &[(Arc<str>, graph::NodeId)],
+        domain: graph::DomainId,
+        name: &str,
+        warnings: Vec<Diagnostic>,
+    ) -> Self {
+        let multiplies = graph.multiplies(domain);
+        let Some(rows) = graph.came_from(domain) else { return Self::new(graph, columns, domain, name, warnings) };
+        let mut all = columns.to_vec();
+        all.push(("".into(), rows));
+        let mut program = Self::new(graph, &all, domain, name, warnings);
+        program.output.columns.pop();
+        program.spans.pop();
+        program.came_from = program.schedule.outputs.pop();
+        program.multiplies = multiplies;
+        program
     }
 
     /// Names and types of the columns that [`Program::run`] gives, in order.
@@ -94,6 +128,11 @@ impl Program {
     /// The raw columns that are read; columns without effect on the output are not among them.
     pub fn inputs(&self) -> &[Arc<str>] {
         &self.inputs
+    }
+
+    /// Whether one input row may become several.
+    pub fn multiplies(&self) -> bool {
+        self.multiplies
     }
 
     /// What the binder found odd, in the order of the query.
@@ -107,12 +146,22 @@ impl Program {
     /// The result has exactly the Arrow fields of [`Program::output`]. Rows keep their order, except that the branches
     /// of a `union` follow each other.
     pub fn run(&self, batch: &RecordBatch) -> Result<RecordBatch, EvalError> {
+        Ok(self.make(batch)?.rows)
+    }
+
+    /// As [`Program::run`], and tells which input row each row came from.
+    pub fn make(&self, batch: &RecordBatch) -> Result<Made, EvalError> {
         let mut frame = Frame::new(&self.schedule, batch);
         frame.run()?;
         let rows = frame.rows(self.schedule.domain);
         let columns = self.schedule.outputs.iter().map(|node| frame.column(*node, rows)).collect();
+        let came_from = self.came_from.map(|node| {
+            let numbers = frame.column(node, rows);
+            numbers.as_primitive::<Int64Type>().values().iter().map(|number| *number as u32).collect()
+        });
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        Ok(RecordBatch::try_new_with_options(self.output.arrow(), columns, &options)?)
+        let rows = RecordBatch::try_new_with_options(self.output.arrow(), columns, &options)?;
+        Ok(Made { rows, came_from })
     }
 }
 

@@ -146,15 +146,25 @@ fn typed_literal(word: &str) -> Option<ColumnType> {
     })
 }
 
+/// Quotes within one literal that begin no text. Each is searched for its end up to the end of the line, so a literal of
+/// nothing else would take the square of its length.
+const MAX_BROKEN_TEXTS: usize = 16;
+
 /// Length of `text` up to the `)` that closes an already opened parenthesis; quotes are skipped over.
 fn balanced(text: &str) -> Option<usize> {
     let mut depth = 1;
+    let mut broken = 0;
     let mut position = 0;
     while position < text.len() {
         let rest = &text[position..];
-        if let Some(Ok((_, length))) = quoted::string(rest) {
-            position += length;
-            continue;
+        match quoted::string(rest) {
+            Some(Ok((_, length))) => {
+                position += length;
+                continue;
+            }
+            Some(Err(_)) if broken == MAX_BROKEN_TEXTS => return None,
+            Some(Err(_)) => broken += 1,
+            None => {}
         }
         let c = rest.chars().next()?;
         match c {
@@ -210,6 +220,14 @@ fn number(text: &str) -> Result<(Scalar, usize), (String, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_literal_of_broken_texts_is_given_up_soon() {
+        // Before, each quote of each literal was searched for its end: minutes for a text of this size.
+        let source = "bool(".repeat(MAX_ERRORS) + &"'\\[".repeat(20_000);
+        assert_eq!(lex(&source).errors.len(), MAX_ERRORS);
+        assert!(lex(r#"dynamic({"a": "http:\/\/x"})"#).errors.is_empty(), "JSON has escapes that KQL has not");
+    }
 
     fn kinds(source: &str) -> Vec<TokenKind> {
         let lexed = lex(source);
