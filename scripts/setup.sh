@@ -3,7 +3,8 @@
 #
 #   scripts/setup.sh build   what `make demo` needs: the Debian packages of the C libraries
 #   scripts/setup.sh test    the same, and what the tests talk to: a Python environment in target/venv, a Kafka broker,
-#                            a blob service, kubectl, and the two KQL implementations that ours is held against
+#                            a blob service, kubectl, promtool, and the two KQL implementations that ours is held
+#                            against
 #
 #   WEIR_TOOLS   cache folder of the servers (default ~/.cache/weir-tools)
 set -euo pipefail
@@ -32,6 +33,7 @@ main() {
         "$0" build
         require_component rustfmt
         require_component clippy
+        debian_packages promtool:prometheus
         python_environment
         scripts/tansu.sh >/dev/null
         PATH="$PWD/target/venv/bin:$PATH" scripts/azurite.sh >/dev/null
@@ -40,7 +42,7 @@ main() {
         scripts/duckdb_kql.sh >/dev/null
         ;;
     *)
-        sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
         exit 64
         ;;
     esac

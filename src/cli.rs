@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::terminal::EXIT_USAGE;
-use crate::{asim, config, demo, diff, documents, drift, explain, hunt, kql, replay, run, stand_in, terminal, test};
+use crate::{
+    asim, config, demo, diff, dlq, documents, drift, explain, hunt, kql, replay, run, stand_in, terminal, test,
+};
 
 /// Normalises security logs to ASIM at ingest; writes them to an open lake and to Microsoft Sentinel.
 #[derive(Debug, Parser)]
@@ -27,6 +29,9 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Send files, or a raw table of the lake, through the pipeline again.
     Replay(replay::ReplayArgs),
+    /// List, show and replay dead letters: records that were refused and kept whole.
+    #[command(subcommand)]
+    Dlq(dlq::DlqCommand),
     /// Query the tables of a lake in KQL.
     Hunt(hunt::HuntArgs),
     /// Check a config and its mappings; tells every fault at once.
@@ -72,6 +77,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => or_faults(run::run(args)),
         Command::Demo(args) => or_faults(demo::run(args)),
         Command::Replay(args) => or_faults(replay::run(args)),
+        Command::Dlq(command) => or_faults(dlq::run(command)),
         Command::Hunt(args) => or_faults(hunt::run(args)),
         Command::Check(args) => or_faults(run::check(args)),
         Command::Explain(args) => or_faults(explain::run(args)),

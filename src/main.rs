@@ -14,6 +14,7 @@ mod cli;
 mod config;
 mod demo;
 mod diff;
+mod dlq;
 mod documents;
 mod drift;
 mod explain;

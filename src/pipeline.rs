@@ -16,23 +16,26 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use arrow::record_batch::RecordBatch;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, RawBatch, RowKind};
 use weir_contract::datetime;
-use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter};
+use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, DeadLetterMetrics, Form, Stage};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
-use weir_contract::position::{Origin, RowPosition};
-use weir_ingest::decode::Decoder;
+use weir_contract::position::{Offset, Origin, RowPosition};
+use weir_ingest::decode::{Decoder, Located, Origins};
 use weir_ingest::source::{Source, SourceError};
-use weir_normalize::normalizer::{Normalized, Normalizer};
+use weir_normalize::normalizer::{Normalized, Normalizer, RefusedRow};
 use weir_sink::billing;
+use weir_sink::sentinel::encode::EncodedRows;
 use weir_sink::sink::{Sink, SinkSummary};
 
 use crate::router::{Routed, Router, SinkGone};
@@ -75,6 +78,7 @@ pub(crate) struct Stages {
 pub(crate) struct PipelineMetrics {
     billed: prometheus::IntCounterVec,
     dropped: prometheus::IntCounterVec,
+    dead_letters: DeadLetterMetrics,
 }
 
 impl PipelineMetrics {
@@ -92,6 +96,7 @@ impl PipelineMetrics {
                 "Rows that a route with an empty list of sinks dropped",
                 &["route", "table"],
             ),
+            dead_letters: DeadLetterMetrics::new(set),
         }
     }
 }
@@ -280,32 +285,33 @@ struct Worked {
 
 impl Stages {
     fn decode_and_normalize(&self, raw: RawBatch) -> Worked {
+        let from = Origins::of(&raw);
+        // The records stay, for the rows that a mapping refuses; they are paid for until the rows are made.
+        let held = self.budget.charge(raw.bytes());
         let decoded = self.decoder.decode(raw, &self.budget);
         let mut totals = Totals::default();
         let mut batches = Vec::with_capacity(decoded.batches.len() + 1);
-        if !decoded.dead_letters.is_empty() {
-            totals.count_dead_letters(&decoded.dead_letters);
-            let rows = dead_letter::to_rows(&decoded.dead_letters, now_us());
-            batches.push(Batch {
-                table: DEAD_LETTERS.into(),
-                kind: RowKind::DeadLetter,
-                permit: self.budget.charge(unique_bytes(&rows)),
-                rows,
-                positions: positions_of_letters(&decoded.dead_letters, &decoded.origin),
-                mapping: None,
-                has_more: false,
-                origin: Arc::clone(&decoded.origin),
-                raw_bytes: 0,
-                ack: decoded.ack.split(),
-            });
-        }
+        let mut letters = decoded.dead_letters;
+        totals.count_dead_letters(&letters);
         let mut tables = Vec::with_capacity(decoded.batches.len());
         for batch in &decoded.batches {
             totals.count_decoded(batch);
-            tables.push(Arc::clone(&batch.table));
+            tables.push((Arc::clone(&batch.table), batch.rows.clone()));
         }
-        for (table, normalized) in tables.iter().zip(self.normalizer.normalize_all(decoded.batches)) {
+        // Rows of each table in the batches before.
+        let mut rows_before: HashMap<Arc<str>, usize> = HashMap::new();
+        for ((table, rows), normalized) in tables.iter().zip(self.normalizer.normalize_all(decoded.batches)) {
+            let first = rows_before.entry(Arc::clone(table)).or_default();
+            letters.extend(self.letters_of(table, &normalized.refused, &from.origin, rows, |refused| {
+                let refused: Vec<usize> = refused.iter().map(|row| *first + row).collect();
+                self.decoder.locate(&from, table, &refused)
+            }));
+            *first += rows.num_rows();
             self.take_over(table, normalized, &mut batches, &mut totals);
+        }
+        drop(held);
+        if !letters.is_empty() {
+            batches.insert(0, self.keep(&letters, &decoded.origin, decoded.ack.split()));
         }
         decoded.ack.done();
         mark_what_follows(&mut batches);
@@ -317,9 +323,16 @@ impl Stages {
         let mut totals = Totals::default();
         let mut made = Vec::new();
         totals.count_decoded(&batch);
-        let table = Arc::clone(&batch.table);
-        self.take_over(&table, self.normalizer.normalize(batch), &mut made, &mut totals);
+        let (table, rows, origin, ack) =
+            (Arc::clone(&batch.table), batch.rows.clone(), Arc::clone(&batch.origin), batch.ack.split());
+        let normalized = self.normalizer.normalize(batch);
+        let letters = self.letters_of(&table, &normalized.refused, &origin, &rows, |rows| vec![None; rows.len()]);
+        self.take_over(&table, normalized, &mut made, &mut totals);
         let mut batches = Vec::with_capacity(made.len());
+        match letters.is_empty() {
+            true => ack.done(),
+            false => batches.push(self.keep(&letters, &origin, ack)),
+        }
         for batch in made {
             if batch.kind == RowKind::Normalized {
                 batches.push(batch);
@@ -329,6 +342,63 @@ impl Stages {
         }
         mark_what_follows(&mut batches);
         Worked { batches, totals }
+    }
+
+    /// The dead letters of rows that mappings failed at. `locate` finds the records of rows by their rising numbers;
+    /// where a record is not known, the raw row itself is kept, as the record that would be decoded to it.
+    fn letters_of(
+        &self,
+        table: &Arc<str>,
+        refused: &[RefusedRow],
+        origin: &Origin,
+        rows: &RecordBatch,
+        locate: impl FnOnce(&[usize]) -> Vec<Option<Located>>,
+    ) -> Vec<DeadLetter> {
+        if refused.is_empty() {
+            return Vec::new();
+        }
+        let mut numbers: Vec<usize> = refused.iter().map(|refused| refused.row).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let located = locate(&numbers);
+        let letters: Vec<DeadLetter> = refused
+            .iter()
+            .map(|refused| {
+                let at = numbers.binary_search(&refused.row).expect("every refused row is among the numbers");
+                let record = located[at].clone().unwrap_or_else(|| as_record(rows, refused.row, origin));
+                DeadLetter {
+                    source: origin.source.clone(),
+                    partition: record.partition,
+                    offset: record.offset,
+                    table: Some(Arc::clone(table)),
+                    mapping: Some(refused.by.clone()),
+                    stage: Stage::Normalize,
+                    reason: refused.reason,
+                    detail: refused.detail.clone(),
+                    form: record.form,
+                    payload: record.payload,
+                }
+            })
+            .collect();
+        self.metrics.dead_letters.count(&letters);
+        letters
+    }
+
+    /// The batch that brings `letters` to the lake.
+    fn keep(&self, letters: &[DeadLetter], origin: &Arc<Origin>, ack: Ack) -> Batch {
+        let rows = dead_letter::to_rows(letters, now_us());
+        Batch {
+            table: DEAD_LETTERS.into(),
+            kind: RowKind::DeadLetter,
+            permit: self.budget.charge(unique_bytes(&rows)),
+            rows,
+            positions: positions_of_letters(letters, origin),
+            mapping: None,
+            has_more: false,
+            origin: Arc::clone(origin),
+            raw_bytes: 0,
+            ack,
+        }
     }
 
     /// Counts what became of a batch of the raw table `table`, and adds it to `batches`.
@@ -373,6 +443,16 @@ async fn route(
     Ok(totals)
 }
 
+/// A raw row as a record of its table, at the first position of its batch.
+fn as_record(rows: &RecordBatch, row: usize, origin: &Origin) -> Located {
+    let text = EncodedRows::encode(&rows.slice(row, 1)).map(|encoded| encoded.row(0).to_vec());
+    let (partition, offset) = match origin.ranges.first() {
+        Some(range) => (range.partition.clone(), range.start),
+        None => ("unknown".into(), Offset(0)),
+    };
+    Located { partition, offset, form: Form::Document, payload: text.unwrap_or_default().into() }
+}
+
 /// Tells each batch of one raw batch whether another one of its table follows.
 fn mark_what_follows(batches: &mut [Batch]) {
     let mut seen: HashSet<Arc<str>> = HashSet::new();
@@ -390,7 +470,7 @@ fn positions_of_letters(letters: &[DeadLetter], origin: &Origin) -> Arc<[RowPosi
     letters.iter().enumerate().map(position).collect()
 }
 
-fn now_us() -> i64 {
+pub(crate) fn now_us() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX / datetime::SECOND_US) * datetime::SECOND_US
         + i64::from(since.subsec_micros())

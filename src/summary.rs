@@ -61,6 +61,8 @@ pub(crate) struct MappingTotals {
     pub(crate) rows: u64,
     /// Claimed records that its own query dropped.
     pub(crate) filtered: u64,
+    /// Claimed records that it failed at; they are kept as dead letters.
+    pub(crate) refused: u64,
 }
 
 impl Totals {
@@ -86,7 +88,8 @@ impl Totals {
             mapping.target = outcome.target.to_string();
             mapping.claimed += outcome.rows_in;
             mapping.rows += outcome.rows_out;
-            mapping.filtered += outcome.rows_in.saturating_sub(outcome.rows_out);
+            mapping.filtered += outcome.rows_in.saturating_sub(outcome.rows_out + outcome.refused);
+            mapping.refused += outcome.refused;
         }
         raw.mapped = raw.records - raw.passed_through.min(raw.records);
     }
@@ -112,6 +115,7 @@ impl Totals {
                 mapping.claimed += more.claimed;
                 mapping.rows += more.rows;
                 mapping.filtered += more.filtered;
+                mapping.refused += more.refused;
             }
         }
         let sums = [
@@ -230,6 +234,12 @@ impl Summary {
             ]);
         }
         text.push_str(&input.render());
+        for (name, mapping) in self.raw_tables.values().flat_map(|raw| &raw.mappings) {
+            if mapping.refused > 0 {
+                let rows = count(mapping.refused);
+                let _ = writeln!(text, "mapping {name} failed at {rows} records; they are kept in `dead_letters`");
+            }
+        }
         for (name, tables) in &self.sinks {
             let mut output = Table::new(&[&format!("{name}: table"), "rows", "bytes written", "billed bytes"]);
             for (table, written) in tables {

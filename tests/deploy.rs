@@ -81,6 +81,26 @@ fn the_validator_finds_what_is_wrong() {
     }
 }
 
+#[test]
+fn the_alerts_fire_when_records_are_refused_and_name_what_to_do() {
+    let folder = root().join("deploy/prometheus");
+    if Command::new("promtool").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "promtool is missing; run `scripts/setup.sh test`");
+        eprintln!("SKIPPED: the alerts are not tested; run `scripts/setup.sh test`");
+        return;
+    }
+    for arguments in [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts_test.yaml"]] {
+        let output = Command::new("promtool").args(arguments).current_dir(&folder).output().unwrap();
+        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    }
+    let page = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let rules = std::fs::read_to_string(folder.join("alerts.yaml")).unwrap();
+    let named: Vec<&str> = rules.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
+    for metric in named.iter().filter(|word| word.starts_with("weir_")) {
+        assert!(page.contains(&format!("| `{metric}` |")), "there is no metric `{metric}`");
+    }
+}
+
 /// A Dockerfile's instructions, continued lines joined, comments left out.
 fn instructions(dockerfile: &str) -> Vec<(String, String)> {
     let lines = dockerfile.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n");

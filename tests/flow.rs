@@ -141,7 +141,7 @@ async fn a_running_process_tells_its_health_and_counts_what_it_does() {
     assert_eq!(seen.get("weir_sink_rows_total", &lake("ASimFileEventLogs")), files);
     assert_eq!(seen.get("weir_sink_rows_total", &lake("DeviceInfo")), 1.0);
     assert_eq!(seen.get("weir_sink_rows_total", &lake("dead_letters")), 1.0);
-    let letters = [("source", "hub"), ("stage", "decode"), ("reason", "invalid_json")];
+    let letters = [("source", "hub"), ("stage", "decode"), ("reason", "invalid_json"), ("table", "")];
     assert_eq!(seen.get("weir_dead_letters_total", &letters), 1.0);
     assert!(seen.get("weir_sink_bytes_total", &lake("ASimFileEventLogs")) > 1000.0);
     let billed = seen.get("weir_billed_bytes_total", &[("table", "ASimFileEventLogs")]);

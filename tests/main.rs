@@ -9,6 +9,7 @@ mod asim_coverage;
 mod asim_import;
 mod bad_input;
 mod config;
+mod dead_letters;
 mod deploy;
 mod diff;
 mod documents;

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
-use weir_contract::dead_letter::DeadLetter;
+use weir_contract::dead_letter::DeadLetterMetrics;
 use weir_contract::metrics::MetricSet;
 use weir_contract::position::SourceName;
 
@@ -78,8 +78,8 @@ pub struct IngestMetrics {
     pub unknown_tables: IntCounterVec,
     /// Values kept in `UnknownColumns` because they do not fit their column's type, by table.
     pub mistyped_values: IntCounterVec,
-    /// Records refused, by source, stage and reason.
-    pub dead_letters: IntCounterVec,
+    /// Records refused, of all stages.
+    pub dead_letters: DeadLetterMetrics,
     /// Time to decode one raw batch, by source.
     pub decode_seconds: HistogramVec,
     /// Those of push sources.
@@ -165,11 +165,7 @@ impl IngestMetrics {
                 "Values kept in UnknownColumns because they do not fit the type of their column",
                 &["table"],
             ),
-            dead_letters: set.counter(
-                "weir_dead_letters_total",
-                "Records refused and kept whole as dead letters, by the stage that refused them and the reason",
-                &["source", "stage", "reason"],
-            ),
+            dead_letters: DeadLetterMetrics::new(set),
             decode_seconds: set.seconds("weir_decode_seconds", "Time to decode one raw batch", &["source"]),
             push: PushMetrics::new(set),
         }
@@ -180,13 +176,6 @@ impl IngestMetrics {
     pub(crate) fn count_unknown_column(&self, table: &str, column: &str, values: u64) {
         let column = self.column_names.label(table, column);
         self.unknown_columns.with_label_values(&[table, &column]).inc_by(values);
-    }
-
-    /// Counts refused records; for every stage, so that all of them stand in one metric.
-    pub fn count_dead_letters(&self, letters: &[DeadLetter]) {
-        for letter in letters {
-            self.dead_letters.with_label_values(&[letter.source.as_ref(), letter.stage.name(), letter.reason]).inc();
-        }
     }
 
     /// Tells how many records of `source` were handed over and have no stored position yet.

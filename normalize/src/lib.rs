@@ -11,6 +11,7 @@ mod batch_lookup;
 pub mod check;
 pub mod content;
 pub mod coverage;
+pub mod engine;
 pub mod import;
 pub mod library;
 pub mod mapping;

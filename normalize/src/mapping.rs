@@ -26,6 +26,8 @@ pub struct Mapping {
     pub name: Arc<str>,
     /// The file, for messages.
     pub file: String,
+    /// The version that the file states, under `Version` or `Parser.Version`.
+    pub version: Option<Arc<str>>,
     /// The raw table that it reads.
     pub source_table: Arc<str>,
     /// The table that its rows belong to.
@@ -121,6 +123,7 @@ impl Mapping {
         Ok(Self {
             name: name.into(),
             file: file.to_owned(),
+            version: version(&document.value),
             source_table: source.trim().into(),
             target_table: target.trim().strip_prefix("Microsoft-").unwrap_or(target.trim()).into(),
             filter: text_of("ParserFilterQuery")?.and_then(|_| query("ParserFilterQuery")),
@@ -129,6 +132,15 @@ impl Mapping {
             batch_lookup: batch_lookup(&document, keys, fail)?,
             mode,
         })
+    }
+}
+
+/// The version that a file states; YAML takes `1.0` for a number.
+fn version(file: &Value) -> Option<Arc<str>> {
+    match file.get("Version").or_else(|| file.pointer("/Parser/Version"))? {
+        Value::String(text) => Some(text.trim().into()),
+        Value::Number(number) => Some(number.to_string().into()),
+        _ => None,
     }
 }
 

@@ -38,12 +38,12 @@ impl NormalizeMetrics {
             ),
             passed_through: set.counter(
                 "weir_normalize_passed_through_rows_total",
-                "Raw rows that no mapping claims, or whose mapping failed; they keep their raw table.",
+                "Raw rows that no mapping claims; they keep their raw table.",
                 &["table"],
             ),
             failures: set.counter(
                 "weir_normalize_failed_batches_total",
-                "Batches that a mapping could not be run over; their rows are passed through raw.",
+                "Batches at some rows of which a mapping failed; these are dead letters of the stage `normalize`.",
                 &["mapping"],
             ),
             seconds: set.seconds("weir_normalize_seconds", "Time to normalise one batch of one raw table.", &["table"]),

@@ -1,7 +1,9 @@
-//! How a run ends when a stage fails, with sources and sinks that do as told.
+//! How a run ends when a stage fails, with sources and sinks that do as told; and what becomes of rows that a mapping
+//! fails at.
 
 use std::time::Instant;
 
+use arrow::array::{Array as _, AsArray as _};
 use async_trait::async_trait;
 use bytes::Bytes;
 use weir_contract::ack;
@@ -10,7 +12,9 @@ use weir_contract::metrics::MetricSet;
 use weir_contract::position::{Offset, Origin, Repeats, SourceName};
 use weir_ingest::metrics::IngestMetrics;
 use weir_ingest::schema::RawTables;
-use weir_normalize::library::Library;
+use weir_kql::{EvalError, Mode};
+use weir_normalize::engine::Engine;
+use weir_normalize::library::{self, CompiledMapping, Library};
 use weir_normalize::metrics::NormalizeMetrics;
 use weir_sink::sink::SinkError;
 
@@ -175,4 +179,79 @@ async fn a_sink_that_never_ends_keeps_a_failed_run_for_no_longer_than_the_deadli
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
     let (outcome, _) = run_toys(&[Then::Fail], Toy::Takes, Toy::Hangs).await;
     assert!(error(outcome).contains("the broker is gone"));
+}
+
+/// A mapping with a defect: it panics at rows of the device `poison`.
+#[derive(Debug)]
+struct Defect(&'static str);
+
+impl Engine for Defect {
+    fn make(&self, mapping: &CompiledMapping, rows: &RecordBatch) -> Result<weir_kql::Made, EvalError> {
+        let devices = rows.column_by_name("DeviceName").expect("a column").as_string_view();
+        let is_hit = mapping.mapping.name.ends_with(self.0) && devices.iter().flatten().any(|name| name == "poison");
+        assert!(!is_hit, "a defect");
+        mapping.program.make(rows)
+    }
+}
+
+#[test]
+fn a_row_that_a_mapping_fails_at_is_kept_with_its_own_bytes_and_position() {
+    let set = MetricSet::new();
+    let budget = MemoryBudget::new(1 << 30);
+    let tables = RawTables::builtin();
+    let builtin = library::builtin().expect("the built-in mappings are valid");
+    let library = Library::compile(builtin, |table| tables.schema(table).cloned(), Mode::Strict).expect("they compile");
+    let normalizer = Normalizer::new(library, NormalizeMetrics::new(&set), budget.clone());
+    let stages = Stages {
+        decoder: Decoder::new(Arc::new(tables), IngestMetrics::new(&set)),
+        normalizer: normalizer.running_by(Box::new(Defect("DeviceProcessEvents"))),
+        budget: budget.clone(),
+        metrics: PipelineMetrics::new(&set),
+    };
+    let record = |device: &str| {
+        format!(
+            r#"{{"category":"AdvancedHunting-DeviceProcessEvents","properties":{{"Timestamp":"2026-11-20T09:00:00Z","ActionType":"ProcessCreated","DeviceName":"{device}"}}}}"#
+        )
+    };
+    let messages =
+        [record("a"), format!("{{\"records\": [{}, {}, {{\"cut]", record("b"), record("poison")), record("c")];
+    let range = weir_contract::position::OffsetRange {
+        partition: "events/4".into(),
+        start: Offset(70),
+        next: Offset(73),
+        delivered: Offset(0),
+    };
+    let (acks, mut reports) = ack::channel();
+    let raw = RawBatch {
+        origin: Arc::new(Origin { source: "hub".into(), ranges: vec![range] }),
+        framing: Framing::Document,
+        default_table: None,
+        records: (70..)
+            .zip(&messages)
+            .map(|(at, text)| RawRecord { payload: text.clone().into(), partition: 0, offset: Offset(at) })
+            .collect(),
+        ack: acks.issue(1),
+        permit: budget.charge(0),
+    };
+    let worked = stages.decode_and_normalize(raw);
+    let rows = |table: &str| {
+        worked.batches.iter().filter(|batch| &*batch.table == table).map(|batch| batch.rows.num_rows()).sum::<usize>()
+    };
+    assert_eq!((rows("ASimProcessEventLogs"), rows("DeviceProcessEvents"), rows(DEAD_LETTERS)), (3, 0, 2));
+    let letters = worked.batches.iter().find(|batch| &*batch.table == DEAD_LETTERS).expect("letters");
+    let text = |name: &str| letters.rows.column_by_name(name).expect("a column").as_string_view().clone();
+    let at = (0..2).find(|row| text("Stage").value(*row) == "normalize").expect("one of the normalizer");
+    assert_eq!((text("Reason").value(at), text("Partition").value(at)), ("panic", "events/4"));
+    assert_eq!(text("Mapping").value(at), "microsoft/defender-xdr/DeviceProcessEvents");
+    assert!(text("MappingVersion").is_valid(at) && text("WeirVersion").is_valid(at));
+    let payloads = letters.rows.column_by_name("Payload").expect("a column").as_binary::<i32>();
+    assert_eq!(payloads.value(at), record("poison").as_bytes(), "of a message with several records its own");
+    let offsets = letters.rows.column_by_name("Offset").expect("a column");
+    assert_eq!(offsets.as_primitive::<arrow::datatypes::Int64Type>().value(at), 71);
+    for batch in worked.batches {
+        assert!(reports.try_recv().is_err(), "not before everything is durable");
+        batch.ack.done();
+    }
+    assert!(reports.try_recv().expect("answered").durable);
+    assert_eq!(budget.used(), 0, "no permit is kept");
 }

@@ -7,11 +7,13 @@
 
 pub mod ack;
 pub mod batch;
+pub mod bisect;
 pub mod datetime;
 pub mod dead_letter;
 pub mod json;
 pub mod memory;
 pub mod metrics;
+pub mod panics;
 pub mod position;
 pub mod pushed;
 pub mod schema;

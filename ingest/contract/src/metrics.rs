@@ -3,6 +3,7 @@
 //! A stage declares its metrics through a [`MetricSet`]; the same declaration registers them and feeds
 //! `docs/metrics.md`, so that the page can't name a metric that the binary lacks.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector};
@@ -25,6 +26,7 @@ pub struct MetricDoc {
 pub struct MetricSet {
     registry: Registry,
     docs: Arc<Mutex<Vec<MetricDoc>>>,
+    shared: Arc<Mutex<HashMap<String, IntCounterVec>>>,
 }
 
 impl MetricSet {
@@ -47,6 +49,13 @@ impl MetricSet {
     pub fn counter(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         let metric = IntCounterVec::new(Opts::new(name, help), labels).expect("metric names are constants");
         self.declare("counter", name, help, labels, metric)
+    }
+
+    /// A counter that several stages count in: the first call declares it, later ones get the same.
+    pub fn shared_counter(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        let mut shared = self.shared.lock().expect("no panic while declaring");
+        let counter = shared.entry(name.to_owned()).or_insert_with(|| self.counter(name, help, labels));
+        counter.clone()
     }
 
     /// A gauge with labels.

@@ -6,13 +6,15 @@
 //! them as they were written, and refused records keep them.
 //!
 //! One raw batch gives one batch per table. A document that cannot be parsed whole is split into its records, so that
-//! one damaged record does not take its neighbours with it. Decoding is pure computation: it runs on any thread, and
-//! many at once.
+//! one damaged record does not take its neighbours with it. A record at which the decoder panics is found by halving
+//! (`apart`) and refused too. Decoding is pure computation: it runs on any thread, and many at once.
 
+mod apart;
 mod columns;
 mod csv;
 mod event;
 mod json;
+mod locate;
 mod route;
 mod table;
 mod values;
@@ -27,8 +29,9 @@ use bytes::Bytes;
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Tape};
 use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, Framing, RawBatch, RawRecord, RowKind};
-use weir_contract::dead_letter::{DEAD_LETTERS, DeadLetter, Stage};
+use weir_contract::dead_letter::{DEAD_LETTERS, DeadLetter, Form, PANIC, Stage, TOO_LARGE};
 use weir_contract::memory::MemoryBudget;
+use weir_contract::panics::Panic;
 use weir_contract::position::{Offset, Origin, RowPosition};
 use weir_contract::pushed::{Kind, Pushed};
 
@@ -42,6 +45,7 @@ use crate::json_text::{MAX_DEPTH, compact_into, parts, without_lone_surrogates};
 use crate::metrics::IngestMetrics;
 use crate::schema::{RawTable, RawTables};
 
+pub use locate::{Located, Origins};
 pub use route::UNROUTED;
 pub(crate) use route::table_name_fault;
 pub use table::{RAW_RECORD, unknown_table_schema};
@@ -69,7 +73,7 @@ pub struct Decoder {
 /// What became of a raw batch.
 #[derive(Debug)]
 pub struct Decoded {
-    /// Rows, one batch per table, of kind [`RowKind::Raw`] or [`RowKind::Unknown`]; each holds a part of the
+    /// Rows, one batch per table (several where a record at which the decoder panicked lay between), of kind [`RowKind::Raw`] or [`RowKind::Unknown`]; each holds a part of the
     /// acknowledgement.
     pub batches: Vec<Batch>,
     /// The refused records, in order. The caller writes them and holds `ack` until they are durable.
@@ -93,10 +97,68 @@ impl Decoder {
     /// Rows are in input order within their table. Their bytes are charged to `budget`; those of `raw` are released.
     pub fn decode(&self, raw: RawBatch, budget: &MemoryBudget) -> Decoded {
         let started = Instant::now();
+        let records = Origins::of(&raw);
+        let reads = apart::read(&records.records, raw.framing, &|part, framing| self.read(&records, part, framing));
+
+        let source = raw.origin.source.as_ref();
+        let mut batches = Vec::new();
+        let (mut letters, mut refused_bytes, mut count) = (Vec::new(), 0, 0);
+        for read in reads {
+            let read = match read {
+                apart::Part::Read(read) => read,
+                apart::Part::Panicked(record, framing, panic) => {
+                    refused_bytes += record.payload.len() as u64;
+                    letters.push(records.panicked(&record, framing, &panic));
+                    continue;
+                }
+            };
+            for made in read.made {
+                let (table, rows) = (&*made.table, made.rows.num_rows() as u64);
+                count += rows;
+                self.metrics.records.with_label_values(&[source, table]).inc_by(rows);
+                self.metrics.bytes.with_label_values(&[source, table]).inc_by(made.raw_bytes);
+                for (column, values) in &made.unknown_columns {
+                    self.metrics.count_unknown_column(table, column, *values);
+                }
+                if made.mistyped > 0 {
+                    self.metrics.mistyped_values.with_label_values(&[table]).inc_by(made.mistyped);
+                }
+                if made.kind == RowKind::Unknown {
+                    self.metrics.unknown_tables.with_label_values(&[table]).inc_by(rows);
+                }
+                let held = made.held + size_of_val(&*made.positions);
+                batches.push(Batch {
+                    table: made.table,
+                    kind: made.kind,
+                    rows: made.rows,
+                    origin: Arc::clone(&raw.origin),
+                    positions: made.positions.into(),
+                    mapping: None,
+                    has_more: false,
+                    raw_bytes: made.raw_bytes,
+                    ack: raw.ack.split(),
+                    permit: budget.charge(held),
+                });
+            }
+            letters.extend(read.letters);
+            refused_bytes += read.refused_bytes;
+        }
+        if !letters.is_empty() {
+            self.metrics.records.with_label_values(&[source, DEAD_LETTERS]).inc_by(letters.len() as u64);
+            self.metrics.bytes.with_label_values(&[source, DEAD_LETTERS]).inc_by(refused_bytes);
+            self.metrics.dead_letters.count(&letters);
+        }
+        self.metrics.decode_seconds.with_label_values(&[source]).observe(started.elapsed().as_secs_f64());
+        let records = count + letters.len() as u64;
+        Decoded { batches, dead_letters: letters, origin: raw.origin, ack: raw.ack, records }
+    }
+
+    /// Reads some of a batch's records, and leaves no trace elsewhere.
+    fn read(&self, from: &Origins, records: &[RawRecord], framing: Framing) -> Read {
         let mut work = Work {
             router: &self.router,
-            origin: &raw.origin,
-            default_table: raw.default_table.as_deref(),
+            origin: &from.origin,
+            default_table: from.default_table.as_deref(),
             received_us: None,
             tables: Vec::new(),
             unknown_tables: Vec::new(),
@@ -105,66 +167,77 @@ impl Decoder {
             refusals_left: MAX_REFUSALS,
             buffers: Buffers::with_max_depth(16 << 10, MAX_DEPTH),
             tape: Tape::null().reset(),
-            bytes: raw.bytes(),
+            bytes: records.iter().map(|record| record.payload.len()).sum(),
             at: RowPosition { offset: Offset(0), partition: 0, row: 0 },
         };
-        let chunk = work.read(&raw.records, raw.framing);
+        let chunk = work.read(records, framing);
         let Work { mut tables, unknown_tables, letters, refused_bytes, bytes, .. } = work;
-
-        let source = raw.origin.source.as_ref();
-        let mut batches = Vec::with_capacity(tables.len() + unknown_tables.len());
-        let mut records = letters.len() as u64;
+        let mut made = Vec::with_capacity(tables.len() + unknown_tables.len());
         let chunk = Buffer::from_vec(chunk);
-        type Finished = (RecordBatch, usize, Vec<RowPosition>);
-        let mut push = |table: &Arc<str>, kind, raw_bytes: u64, (rows, held, positions): Finished| {
-            records += rows.num_rows() as u64;
-            self.metrics.records.with_label_values(&[source, table]).inc_by(rows.num_rows() as u64);
-            self.metrics.bytes.with_label_values(&[source, table]).inc_by(raw_bytes);
-            let (table, origin) = (Arc::clone(table), Arc::clone(&raw.origin));
-            let held = held + size_of_val(&*positions);
-            batches.push(Batch {
-                table,
-                kind,
-                rows,
-                origin,
-                positions: positions.into(),
-                mapping: None,
-                has_more: false,
-                raw_bytes,
-                ack: raw.ack.split(),
-                permit: budget.charge(held),
-            });
-        };
         tables.retain(|table| table.rows() > 0);
         for mut builder in tables {
-            let (table, raw_bytes) = (builder.table().clone(), builder.raw_bytes);
+            let (table, raw_bytes) = (Arc::clone(builder.table().name()), builder.raw_bytes);
             let positions = std::mem::take(&mut builder.positions);
-            let name = table.name();
-            for (column, values) in builder.unknown_values.counts() {
-                self.metrics.count_unknown_column(name, column, values);
-            }
-            if builder.mistyped_values > 0 {
-                self.metrics.mistyped_values.with_label_values(&[name]).inc_by(builder.mistyped_values);
-            }
+            let counts = builder.unknown_values.counts();
+            let unknown_columns = counts.map(|(column, values)| (column.to_owned(), values)).collect();
+            let mistyped = builder.mistyped_values;
             let (rows, held) = builder.finish(&chunk).expect("views were made from valid text of the chunk");
             // Each table keeps the whole chunk alive; its share is charged, so that the sum is the chunk.
             let share = chunk.len() as u64 * raw_bytes / (bytes as u64).max(1);
-            push(name, RowKind::Raw, raw_bytes, (rows, held + share as usize, positions));
+            let held = held + share as usize;
+            made.push(Made { table, kind: RowKind::Raw, rows, positions, raw_bytes, held, unknown_columns, mistyped });
         }
         for mut builder in unknown_tables {
-            let (name, raw_bytes) = (builder.name.clone(), builder.raw_bytes);
+            let (table, raw_bytes) = (builder.name.clone(), builder.raw_bytes);
             let positions = std::mem::take(&mut builder.positions);
             let (rows, held) = builder.finish().expect("records were written as valid text");
-            self.metrics.unknown_tables.with_label_values(&[&name]).inc_by(rows.num_rows() as u64);
-            push(&name, RowKind::Unknown, raw_bytes, (rows, held, positions));
+            let (kind, unknown_columns) = (RowKind::Unknown, Vec::new());
+            made.push(Made { table, kind, rows, positions, raw_bytes, held, unknown_columns, mistyped: 0 });
         }
-        if !letters.is_empty() {
-            self.metrics.records.with_label_values(&[source, DEAD_LETTERS]).inc_by(letters.len() as u64);
-            self.metrics.bytes.with_label_values(&[source, DEAD_LETTERS]).inc_by(refused_bytes);
-            self.metrics.count_dead_letters(&letters);
+        Read { made, letters, refused_bytes }
+    }
+}
+
+/// What some records were read into, before anything is counted.
+#[derive(Debug)]
+struct Read {
+    made: Vec<Made>,
+    letters: Vec<DeadLetter>,
+    refused_bytes: u64,
+}
+
+/// Rows of one table.
+#[derive(Debug)]
+struct Made {
+    table: Arc<str>,
+    kind: RowKind,
+    rows: RecordBatch,
+    /// Where each row came from.
+    positions: Vec<RowPosition>,
+    raw_bytes: u64,
+    /// Bytes that they keep in memory.
+    held: usize,
+    /// Values without a column, by the name that they came under.
+    unknown_columns: Vec<(String, u64)>,
+    /// Values that do not fit their column.
+    mistyped: u64,
+}
+
+impl Origins {
+    /// The dead letter of a record at which the decoder panicked.
+    fn panicked(&self, record: &RawRecord, framing: Framing, panic: &Panic) -> DeadLetter {
+        DeadLetter {
+            source: self.origin.source.clone(),
+            partition: self.partition(record),
+            offset: record.offset,
+            table: None,
+            mapping: None,
+            stage: Stage::Decode,
+            reason: PANIC,
+            detail: format!("the decoder failed at this record: {panic}; this is a defect of Weir, please report it"),
+            form: if framing == Framing::Csv { Form::Csv } else { Form::Document },
+            payload: Bytes::copy_from_slice(&record.payload),
         }
-        self.metrics.decode_seconds.with_label_values(&[source]).observe(started.elapsed().as_secs_f64());
-        Decoded { batches, dead_letters: letters, origin: raw.origin, ack: raw.ack, records }
     }
 }
 
@@ -200,9 +273,23 @@ struct Place<'w> {
     position: usize,
     /// Position of the piece's copy within the chunk.
     in_chunk: usize,
+    /// What a dead letter of the piece is.
+    form: Form,
+    /// What stands before the piece in its dead letter: the header of a CSV file.
+    header: &'w [u8],
 }
 
-impl Place<'_> {
+impl<'w> Place<'w> {
+    /// All of `record`, whose copy begins at `in_chunk`.
+    fn of(record: &'w RawRecord, is_bytes: bool, in_chunk: usize) -> Self {
+        let received = &record.payload;
+        Self { record, received, is_bytes, position: 0, in_chunk, form: Form::Document, header: &[] }
+    }
+
+    fn of_form(self, form: Form) -> Self {
+        Self { form, ..self }
+    }
+
     /// The place and the length of an object of the document that begins here.
     fn of_object(self, document: &Document<'_>, object: Object) -> (Self, usize) {
         match document.object_text(object) {
@@ -236,8 +323,9 @@ impl<'w> Work<'w> {
         };
         if let Some(detail) = too_large {
             for record in records {
-                let place = Place { record, received: &record.payload, is_bytes: false, position: 0, in_chunk: 0 };
-                self.refuse(place, record.payload.len(), None, "too_large", detail.clone());
+                let place = Place::of(record, false, 0);
+                let form = if framing == Framing::Oversized { Form::Piece } else { Form::Document };
+                self.refuse(place.of_form(form), record.payload.len(), None, TOO_LARGE, detail.clone());
             }
             return Vec::new();
         }
@@ -251,7 +339,7 @@ impl<'w> Work<'w> {
             let end = start + record.payload.len();
             let copy = &mut chunk[start..end + INPUT_PADDING];
             let is_bytes = matches!(framing, Framing::Lines | Framing::Csv);
-            let place = Place { record, received: &record.payload, is_bytes, position: 0, in_chunk: start };
+            let place = Place::of(record, is_bytes, start);
             self.refusals_left = MAX_REFUSALS;
             self.begin(place);
             match framing {
@@ -468,7 +556,14 @@ impl<'w> Work<'w> {
         while start < original.len() {
             let next = row.read(copy, start);
             let received = &place.received[start..];
-            let place = Place { received, position: start - rows_start, in_chunk: place.in_chunk + start, ..place };
+            let place = Place {
+                received,
+                position: start - rows_start,
+                in_chunk: place.in_chunk + start,
+                form: Form::Csv,
+                header: &place.record.payload[..rows_start],
+                ..place
+            };
             let bytes = (next.min(original.len()) - start) as u64;
             start = next;
             if row.is_blank() {
@@ -584,13 +679,15 @@ impl<'w> Work<'w> {
             partition: range.map_or_else(|| "unknown".into(), |range| range.partition.clone()),
             offset,
             table: table.map(|table| table.name().clone()),
+            mapping: None,
             stage: Stage::Decode,
             reason,
             detail,
+            form: place.form,
             // A copy, so that a small letter does not keep its whole chunk in memory.
             payload: match bytes.len() == place.record.payload.len() && bytes.len() >= self.bytes / 2 {
                 true => place.record.payload.clone(),
-                false => Bytes::copy_from_slice(bytes),
+                false => [place.header, bytes].concat().into(),
             },
         });
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::json;
 use weir_contract::batch::{Framing, RowKind};
+use weir_contract::dead_letter::Form;
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
 use weir_ingest::decode::Decoder;
@@ -331,7 +332,9 @@ fn csv_rows_are_typed_like_json() {
     let letter = &decoded.dead_letters[0];
     let first_row_end = payload.find("true\r\n").unwrap() + 6 - payload.find("DeviceLogonEvents").unwrap();
     assert_eq!((letter.reason, letter.offset.0), ("invalid_csv", 100 + first_row_end as u64));
-    assert_eq!(letter.payload, "DeviceLogonEvents,2026-11-20T09:00:00Z,d2");
+    let header = &payload[..payload.find("DeviceLogonEvents").unwrap()];
+    let whole = format!("{header}DeviceLogonEvents,2026-11-20T09:00:00Z,d2");
+    assert_eq!((letter.form, &letter.payload[..]), (Form::Csv, whole.as_bytes()), "with the names of its cells");
 }
 
 #[test]
@@ -355,7 +358,7 @@ fn memory_and_metrics_follow_the_batch() {
     assert!(held > 1000);
     let count = |table: &str| metrics.records.with_label_values(&["hub", table]).get();
     assert_eq!((count("DeviceLogonEvents"), count("DeviceFileEvents"), count("dead_letters")), (1, 1, 1));
-    assert_eq!(metrics.dead_letters.with_label_values(&["hub", "decode", "invalid_json"]).get(), 1);
+    assert_eq!(metrics.dead_letters.letters.with_label_values(&["hub", "decode", "invalid_json", ""]).get(), 1);
     drop(decoded);
     assert_eq!(budget.used(), 0);
 }

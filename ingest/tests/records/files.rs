@@ -143,7 +143,8 @@ fn csv_files_are_cut_into_rows_with_their_header() {
     assert!(rows[199].contains(r#""TimeGenerated":"2026-01-01T00:00:00.0000000Z""#), "{}", rows[199]);
     assert!(rows[199].contains(r#""DeviceId":"d199","OSPlatform":"two\nlines, \"quoted\"""#), "{}", rows[199]);
     let at = text.find("DeviceInfo,too,few").unwrap() as u64;
-    assert_eq!(out.letters, [("invalid_csv".to_owned(), at, b"DeviceInfo,too,few".to_vec())]);
+    let whole = b"Type,Timestamp [UTC+02:00],DeviceId,OSPlatform\nDeviceInfo,too,few".to_vec();
+    assert_eq!(out.letters, [("invalid_csv".to_owned(), at, whole)], "with the header as it was read");
 }
 
 #[test]

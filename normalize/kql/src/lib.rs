@@ -43,7 +43,7 @@ pub use functions::{FunctionDoc, aliases, reference};
 pub use operators::{OperatorDoc, Runs, operators};
 pub use outline::{Outline, outline};
 pub use program::dispatch::Dispatch;
-pub use program::{EvalError, Filter, Lineage, Program};
+pub use program::{EvalError, Filter, Lineage, Made, Program};
 pub use stored::names as helpers;
 pub use syntax::format::format;
 pub use syntax::{MAX_DEPTH, MAX_QUERY_BYTES, is_function, syntax_errors};

@@ -191,6 +191,12 @@ fn read_cell(ty: &str, cell: &str) -> Option<Value> {
 }
 
 fn columns(target: &Target, rows: &[Map<String, Value>]) -> RecordBatch {
+    columns_by(|name| target.type_of(name).and_then(|ty| ty.parse().ok()), rows)
+}
+
+/// The members of JSON objects as columns, sorted by name. A column has the type that `type_of` tells, if every value
+/// fits it; else the one that its values show.
+pub fn columns_by(type_of: impl Fn(&str) -> Option<ColumnType>, rows: &[Map<String, Value>]) -> RecordBatch {
     let mut values: BTreeMap<&str, Vec<Option<&Value>>> = BTreeMap::new();
     for (row, map) in rows.iter().enumerate() {
         for (name, value) in map.iter().filter(|(_, value)| !value.is_null()) {
@@ -200,8 +206,7 @@ fn columns(target: &Target, rows: &[Map<String, Value>]) -> RecordBatch {
     let mut fields = Vec::with_capacity(values.len());
     let mut arrays = Vec::with_capacity(values.len());
     for (name, values) in &values {
-        let wanted = target.type_of(name).and_then(|ty| ty.parse::<ColumnType>().ok());
-        let typed = wanted.and_then(|ty| Some((ty, array(ty, values)?)));
+        let typed = type_of(name).and_then(|ty| Some((ty, array(ty, values)?)));
         let (ty, array) = typed.unwrap_or_else(|| {
             let ty = shown_type(values);
             (ty, array(ty, values).expect("every value shows this type"))

@@ -201,21 +201,52 @@ async fn every_column_type_survives() {
 
 #[tokio::test]
 async fn dead_letters_keep_their_bytes() {
-    use weir_contract::dead_letter::{DEAD_LETTERS, DeadLetter, Stage, to_rows};
+    use weir_contract::dead_letter::{DEAD_LETTERS, DeadLetter, Form, Stage, to_rows};
     let mut bench = Bench::on(Arc::new(InMemory::new()));
     let letter = DeadLetter {
         source: "hub".into(),
         partition: "t/0".into(),
         offset: weir_contract::position::Offset(7),
         table: None,
+        mapping: None,
         stage: Stage::Decode,
         reason: "invalid_utf8",
         detail: "byte 1".into(),
+        form: Form::Document,
         payload: bytes::Bytes::from_static(b"\xff\x00{"),
     };
     bench.write(DEAD_LETTERS, vec![to_rows(&[letter], parse_iso(NOON).expect("a date"))]).await.expect("written");
     let read = bench.rows(DEAD_LETTERS).await.remove(0);
     assert_eq!(read["Payload"].as_binary::<i32>().value(0), b"\xff\x00{");
+}
+
+#[tokio::test]
+async fn dead_letters_of_an_earlier_version_stay_beside_new_ones() {
+    use weir_contract::dead_letter::{DEAD_LETTERS, DeadLetter, Form, Stage, to_rows};
+    let mut bench = Bench::on(Arc::new(InMemory::new()));
+    let letter = DeadLetter {
+        source: "hub".into(),
+        partition: "t/0".into(),
+        offset: weir_contract::position::Offset(7),
+        table: None,
+        mapping: None,
+        stage: Stage::Decode,
+        reason: "invalid_json",
+        detail: "byte 1".into(),
+        form: Form::Document,
+        payload: bytes::Bytes::from_static(b"{"),
+    };
+    let new = to_rows(&[letter], parse_iso(NOON).expect("a date"));
+    let added = ["Id", "Mapping", "MappingVersion", "WeirVersion", "Form"];
+    let schema = new.schema();
+    let kept = (0..new.num_columns()).filter(|at| !added.contains(&schema.field(*at).name().as_str()));
+    let old = new.project(&kept.collect::<Vec<_>>()).expect("fewer columns");
+    bench.write(DEAD_LETTERS, vec![old]).await.expect("written by the version before");
+    bench.write(DEAD_LETTERS, vec![new]).await.expect("the table gets the columns that it lacks");
+    let rows = bench.rows(DEAD_LETTERS).await;
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 2);
+    let with_id: usize = rows.iter().map(|batch| batch["Id"].len() - batch["Id"].null_count()).sum();
+    assert_eq!(with_id, 1);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, RowKind};
-use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, Stage};
+use weir_contract::dead_letter::{self, DEAD_LETTERS, DeadLetter, Form, MappedBy, Stage};
 use weir_contract::memory::{MemoryBudget, unique_bytes};
 use weir_contract::position::{Origin, Repeats};
 
@@ -128,7 +128,7 @@ impl Courier {
         let came = came.clone();
         let json = row.json().strip_suffix(b",").unwrap_or(row.json());
         let letter = letter(&came, place, &to.table, reason, detail, json);
-        self.metrics.dead_letters.with_label_values(&[&*to.table, reason]).inc();
+        self.metrics.dead_letters.count(std::slice::from_ref(&letter));
         self.metrics.shared.buffered_rows.with_label_values(&[SINK]).dec();
         self.metrics.shared.buffered_bytes.with_label_values(&[SINK]).sub(row.json().len() as i64);
         let (ack, was_last) = row.hand_over();
@@ -138,9 +138,8 @@ impl Courier {
     }
 
     /// Hands on rows of a table that the workspace has no place for; `letters` carry their acknowledgement.
-    pub async fn refuse(&self, table: &str, reason: &'static str, letters: Batch) -> Result<(), SinkError> {
+    pub async fn refuse(&self, table: &str, letters: Batch) -> Result<(), SinkError> {
         let rows = letters.rows.num_rows() as u64;
-        self.metrics.dead_letters.with_label_values(&[table, reason]).inc_by(rows);
         self.metrics.shared.buffered_rows.with_label_values(&[SINK]).sub(rows as i64);
         self.count(table, TableTotals { batches: 1, refused: rows, ..TableTotals::default() });
         self.hand_to_lake(table, letters).await
@@ -313,9 +312,11 @@ pub(super) fn letter(
         partition: range.map_or_else(|| "".into(), |range| range.partition.clone()),
         offset: position.offset,
         table: Some(Arc::clone(table)),
+        mapping: came.mapping.clone().map(|mapping| MappedBy { mapping, version: None }),
         stage: Stage::Sink,
         reason,
         detail,
+        form: Form::Row,
         payload: Bytes::copy_from_slice(json),
     }
 }

@@ -1,6 +1,7 @@
 //! What the Sentinel sink counts beside what all sinks count.
 
 use prometheus::IntCounterVec;
+use weir_contract::dead_letter::DeadLetterMetrics;
 use weir_contract::metrics::MetricSet;
 
 use crate::metrics::SinkMetrics;
@@ -16,8 +17,8 @@ pub struct SentinelMetrics {
     pub truncated_fields: IntCounterVec,
     /// `weir_sentinel_omitted_values_total{table}`: NaN and infinite numbers, which JSON can't hold.
     pub omitted_values: IntCounterVec,
-    /// `weir_sentinel_dead_letters_total{table,reason}`: rows that the workspace refuses or can't take.
-    pub dead_letters: IntCounterVec,
+    /// Those of all stages: rows that the workspace refuses or can't take are among them.
+    pub dead_letters: DeadLetterMetrics,
 }
 
 impl SentinelMetrics {
@@ -40,11 +41,7 @@ impl SentinelMetrics {
                 "NaN and infinite numbers left out because JSON can't hold them; the lake keeps them.",
                 &["table"],
             ),
-            dead_letters: set.counter(
-                "weir_sentinel_dead_letters_total",
-                "Rows that the workspace refused or that fit into no request, kept as dead letters.",
-                &["table", "reason"],
-            ),
+            dead_letters: DeadLetterMetrics::new(set),
         }
     }
 }

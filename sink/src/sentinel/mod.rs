@@ -44,6 +44,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use weir_contract::ack::Ack;
 use weir_contract::batch::{Batch, RowKind};
+use weir_contract::dead_letter::DeadLetterMetrics;
 use weir_contract::memory::MemoryBudget;
 
 use crate::billing::{self, SizeModel};
@@ -99,7 +100,6 @@ struct Encoded {
 struct Unfit {
     table: Arc<str>,
     letters: Batch,
-    reason: &'static str,
     why: SinkError,
 }
 
@@ -171,17 +171,17 @@ impl SentinelSink {
             Err(why) if batch.kind == RowKind::Normalized => return Err(why),
             Err(why) => Err(why),
         };
-        let budget = self.budget.clone();
+        let (budget, counted) = (self.budget.clone(), self.metrics.dead_letters.clone());
         let event_id = Arc::clone(&self.event_id);
         Ok(Some(tokio::task::spawn_blocking(move || match to {
-            Ok(to) => encode(batch, to, &event_id, &budget),
-            Err(why) => unfit(batch, why, &budget).map(Err),
+            Ok(to) => encode(batch, to, &event_id, &budget, &counted),
+            Err(why) => unfit(batch, why, &budget, &counted).map(Err),
         })))
     }
 
     /// Makes dead letters of a batch that the workspace has no place for.
     async fn refuse(&mut self, unfit: Unfit) -> Result<(), SinkError> {
-        let Unfit { table, letters, reason, why } = unfit;
+        let Unfit { table, letters, why } = unfit;
         if self.told_unfit.insert(Arc::clone(&table)) {
             tracing::error!(
                 table = &*table,
@@ -189,7 +189,7 @@ impl SentinelSink {
                 "the workspace has no place for these rows; they become dead letters"
             );
         }
-        self.courier.refuse(&table, reason, letters).await
+        self.courier.refuse(&table, letters).await
     }
 
     /// Queues encoded rows and moves full payloads to `ready`.
@@ -349,13 +349,14 @@ fn encode(
     to: Arc<Destination>,
     event_id: &str,
     budget: &MemoryBudget,
+    counted: &DeadLetterMetrics,
 ) -> Result<Result<Encoded, Unfit>, SinkError> {
     let start = std::time::Instant::now();
     let selected = match definition::select(&batch.rows, &batch.table, &to.stream, to.columns.as_deref()) {
         Ok(selected) => selected,
         // What a mapping makes was compared with the rule at the start.
         Err(why) if batch.kind == RowKind::Normalized => return Err(why),
-        Err(why) => return unfit(batch, why, budget).map(Err),
+        Err(why) => return unfit(batch, why, budget, counted).map(Err),
     };
     let place = event_id::place(event_id, &batch, to.columns.as_deref());
     let Batch { table, rows, origin, positions, mapping, ack, mut permit, .. } = batch;
@@ -373,15 +374,16 @@ fn encode(
 }
 
 /// One dead letter for each row of `batch`, with the batch's acknowledgement.
-fn unfit(batch: Batch, why: SinkError, budget: &MemoryBudget) -> Result<Unfit, SinkError> {
+fn unfit(batch: Batch, why: SinkError, budget: &MemoryBudget, counted: &DeadLetterMetrics) -> Result<Unfit, SinkError> {
     let Batch { table, rows, origin, positions, mapping, ack, .. } = batch;
     let encoded = EncodedRows::encode(&rows).map_err(|cause| SinkError::encode(&table, cause))?;
     let reason = if matches!(why, SinkError::Schema { .. }) { "not_declared" } else { "no_rule" };
     let came = CameFrom { origin, positions, mapping };
     let letter = |row| delivery::letter(&came, row, &table, reason, why.to_string(), encoded.row(row));
     let letters: Vec<_> = (0..encoded.len()).map(letter).collect();
+    counted.count(&letters);
     let letters = delivery::letters(&letters, &came, 0, ack, budget);
-    Ok(Unfit { table, letters, reason, why })
+    Ok(Unfit { table, letters, why })
 }
 
 fn too_large_detail(row: &Segment, packing: Packing) -> String {
