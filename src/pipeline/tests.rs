@@ -223,7 +223,7 @@ fn a_row_that_a_mapping_fails_at_is_kept_with_its_own_bytes_and_position() {
     };
     let (acks, mut reports) = ack::channel();
     let raw = RawBatch {
-        origin: Arc::new(Origin { source: "hub".into(), ranges: vec![range] }),
+        origin: Arc::new(Origin { source: "hub".into(), ranges: vec![range], positions: Repeats::Same }),
         framing: Framing::Document,
         default_table: None,
         records: (70..)

@@ -9,6 +9,7 @@ use weir_contract::batch::{Framing, RawRecord};
 use weir_contract::bisect::bisect;
 use weir_contract::panics::{Panic, catch};
 use weir_contract::position::Offset;
+use weir_contract::pushed::{Kind, Pushed};
 
 use super::SPLITS;
 use crate::decode::csv::Row;
@@ -82,8 +83,31 @@ pub(super) fn pieces(record: &RawRecord, framing: Framing) -> Vec<RawRecord> {
         }
         Framing::Lines => parts(text).into_iter().map(|part| piece(part.start, part.end, part.start)).collect(),
         Framing::Document => parts(text).into_iter().map(|part| piece(part.start, part.end, 0)).collect(),
+        Framing::Pushed => pushed_pieces(record),
         // The reader of rows may be what panics; then the record stays whole.
         Framing::Csv => catch(|| csv_rows(record)).unwrap_or_default(),
+    }
+}
+
+/// The documents within a pushed record, each with what the source noted beside it.
+fn pushed_pieces(record: &RawRecord) -> Vec<RawRecord> {
+    let Some(pushed) = Pushed::parse(&record.payload) else { return Vec::new() };
+    if pushed.kind == Kind::Event {
+        return Vec::new();
+    }
+    let piece = |part: std::ops::Range<usize>| RawRecord {
+        payload: Pushed { kind: Kind::Document, body: &pushed.body[part], ..pushed }.to_bytes(),
+        partition: record.partition,
+        offset: record.offset,
+    };
+    parts(pushed.body).into_iter().map(piece).collect()
+}
+
+/// The bytes of a record as its sender wrote them.
+pub(super) fn as_sent(record: &RawRecord, framing: Framing) -> &[u8] {
+    match Pushed::parse(&record.payload) {
+        Some(pushed) if framing == Framing::Pushed => pushed.body,
+        _ => &record.payload,
     }
 }
 
@@ -121,7 +145,7 @@ mod tests {
     use weir_contract::batch::RawBatch;
     use weir_contract::memory::MemoryBudget;
     use weir_contract::metrics::MetricSet;
-    use weir_contract::position::{OffsetRange, Origin};
+    use weir_contract::position::{OffsetRange, Origin, Repeats};
 
     use super::super::{Decoder, Origins};
     use super::*;
@@ -153,9 +177,9 @@ mod tests {
             RawRecord { payload: payload.into(), partition: 0, offset: Offset(at) }
         });
         let records = records.collect();
-        let range = OffsetRange { partition: "p".into(), start: Offset(0), next: Offset(offset) };
+        let range = OffsetRange { partition: "p".into(), start: Offset(0), next: Offset(offset), delivered: Offset(0) };
         RawBatch {
-            origin: Arc::new(Origin { source: "test".into(), ranges: vec![range] }),
+            origin: Arc::new(Origin { source: "test".into(), ranges: vec![range], positions: Repeats::Same }),
             framing,
             default_table: None,
             records,

@@ -94,11 +94,12 @@ impl Search<'_> {
             self.within(&pieces, first, splits - 1);
             return of_table;
         }
+        let text = apart::as_sent(record, self.from.framing);
         let located = Located {
             partition: self.from.partition(record),
             offset: record.offset,
             form: if self.from.framing == Framing::Csv { Form::Csv } else { Form::Document },
-            payload: Bytes::copy_from_slice(record.payload.strip_suffix(b"\n").unwrap_or(&record.payload)),
+            payload: Bytes::copy_from_slice(text.strip_suffix(b"\n").unwrap_or(text)),
         };
         self.found[wanted].fill(Some(located));
         of_table
@@ -129,7 +130,7 @@ mod tests {
     use weir_contract::ack::Ack;
     use weir_contract::memory::MemoryBudget;
     use weir_contract::metrics::MetricSet;
-    use weir_contract::position::OffsetRange;
+    use weir_contract::position::{OffsetRange, Repeats};
 
     use super::*;
     use crate::metrics::IngestMetrics;
@@ -142,14 +143,14 @@ mod tests {
     }
 
     fn found(framing: Framing, records: &[(u64, String)], table: &str, rows: &[usize]) -> Vec<(u64, String)> {
-        let range = OffsetRange { partition: "t/3".into(), start: Offset(0), next: Offset(1000) };
+        let range = OffsetRange { partition: "t/3".into(), start: Offset(0), next: Offset(1000), delivered: Offset(0) };
         let records = records.iter().map(|(at, text)| RawRecord {
             payload: text.clone().into(),
             partition: 0,
             offset: Offset(*at),
         });
         let raw = RawBatch {
-            origin: Arc::new(Origin { source: "test".into(), ranges: vec![range] }),
+            origin: Arc::new(Origin { source: "test".into(), ranges: vec![range], positions: Repeats::Same }),
             framing,
             default_table: None,
             records: records.collect(),
@@ -191,9 +192,9 @@ mod tests {
 
     #[test]
     fn a_row_that_is_not_there_has_no_record() {
-        let range = OffsetRange { partition: "t/3".into(), start: Offset(0), next: Offset(1000) };
+        let range = OffsetRange { partition: "t/3".into(), start: Offset(0), next: Offset(1000), delivered: Offset(0) };
         let from = Origins {
-            origin: Arc::new(Origin { source: "test".into(), ranges: vec![range] }),
+            origin: Arc::new(Origin { source: "test".into(), ranges: vec![range], positions: Repeats::Same }),
             framing: Framing::Document,
             default_table: None,
             records: vec![RawRecord { payload: row("DeviceInfo", "a").into(), partition: 0, offset: Offset(1) }],

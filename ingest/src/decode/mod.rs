@@ -236,7 +236,7 @@ impl Origins {
             reason: PANIC,
             detail: format!("the decoder failed at this record: {panic}; this is a defect of Weir, please report it"),
             form: if framing == Framing::Csv { Form::Csv } else { Form::Document },
-            payload: Bytes::copy_from_slice(&record.payload),
+            payload: Bytes::copy_from_slice(apart::as_sent(record, framing)),
         }
     }
 }
@@ -384,7 +384,10 @@ impl<'w> Work<'w> {
             let line = original[start..end].strip_suffix(b"\r").unwrap_or(&original[start..end]);
             let line_end = start + line.len();
             self.refusals_left = MAX_REFUSALS;
-            self.begin(place.part(start));
+            // Where offsets count records, the lines of one are rows of the same.
+            if place.is_bytes {
+                self.begin(place.part(start));
+            }
             self.read_document(&mut copy[start..line_end + INPUT_PADDING], line, place.part(start), SPLITS);
             start = end + 1;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray as _, Int64Array, StringViewArray, TimestampMicrosecondArray};
 use arrow::error::ArrowError;
 use proptest::prelude::*;
-use weir_contract::ack::{self, AckReport};
+use weir_contract::ack::{self, AckReport, Answered};
 use weir_contract::batch::{Batch, RowKind};
 use weir_contract::memory::MemoryBudget;
 use weir_contract::metrics::MetricSet;
@@ -184,7 +184,7 @@ proptest! {
             prop_assert_eq!(sum("weir_normalize_filtered_rows_total"), 0);
         }
         prop_assert_eq!(made.passed_through, numbers.iter().filter(|n| **n > 900).count() as u64);
-        prop_assert_eq!(report, Some(AckReport { batch: 5, durable: true }));
+        prop_assert_eq!(report, Some(AckReport { batch: 5, of: Answered::All, durable: true }));
     }
 }
 
