@@ -18,7 +18,8 @@ use weir_contract::position::SourceName;
 ///
 /// A source stores progress (commits offsets) only behind an acknowledgement that says `durable`, and only up to the
 /// lowest position that is still unacknowledged. What was sent but not acknowledged when the process dies is read
-/// again at the next start, also what a sink had made durable just before: delivery is at least once.
+/// again at the next start, also what a sink had made durable just before: delivery is at least once, and a sink that
+/// keeps positions skips what it has.
 #[async_trait::async_trait]
 pub trait Source: Send {
     /// The name that the config gives the source; the `source` label of its metrics.

@@ -9,7 +9,8 @@
 //!
 //! Messages of all partitions travel in one batch, each message a document of its own. Offsets are committed by the
 //! acknowledgements alone: per partition the contiguous front ([`offsets`]), at most once per `commit_interval`, when a
-//! partition is revoked, and at the end. So delivery is at least once: what was not acknowledged is read again.
+//! partition is revoked, and at the end. So delivery is at least once: what was not acknowledged is read again, and
+//! the lake skips what it has. Beside each offset stands how far the workspace is.
 //!
 //! Outside the memory budget stand at most three batches (one gathered, one offered, one that waits for its
 //! reservation) and what librdkafka fetches ahead, 16 MiB.

@@ -234,7 +234,11 @@ async fn every_row_arrives_once_as_it_was_and_is_counted() {
         assert_eq!(counted, wire as u64);
         let (stream, row) = state.rows.iter().find(|(_, row)| row["n"] == 301).expect("delivered");
         assert_eq!(stream, "Custom-ASimProcessEventLogs");
-        let expected = json!({"TimeGenerated": "1970-01-01T00:00:00.001000Z", "n": 301, "Name": "\"näme\"\n1"});
+        let id = row["AdditionalFields"]["WeirId"].as_str().expect("each row has an id");
+        let expected = json!({
+            "TimeGenerated": "1970-01-01T00:00:00.001000Z", "n": 301, "Name": "\"näme\"\n1",
+            "AdditionalFields": {"WeirId": id},
+        });
         assert_eq!(*row, expected, "the system column `Type` is not sent");
         assert_eq!(state.tokens, 1);
     });
