@@ -124,11 +124,12 @@ pub(crate) fn run(
         Ok(catch(|| engine.make(mapping, &selected.slice(part.start, part.len())))??)
     };
     let found = bisect(selected.num_rows(), make, |failure| failure.concerns_all);
-    let positions: Vec<u32> = match is_all {
-        true => (0..mask.len() as u32).collect(),
-        false => mask.values().set_indices().map(|row| row as u32).collect(),
-    };
-    let came_from = came_from(&found.done, &positions, is_all);
+    // Every row in its place: the usual case, which needs no list of them.
+    let is_plain =
+        is_all && matches!(&*found.done, [(part, made)] if part.len() == mask.len() && made.came_from.is_none());
+    let positions: Vec<u32> =
+        if is_plain { Vec::new() } else { mask.values().set_indices().map(|row| row as u32).collect() };
+    let came_from = (!is_plain).then(|| came_from(&found.done, &positions));
     let mut parts: Vec<RecordBatch> = found.done.into_iter().map(|(_, made)| made.rows).collect();
     let made = match parts.len() {
         0 => RecordBatch::new_empty(mapping.program.output().arrow()),
@@ -147,22 +148,15 @@ pub(crate) fn run(
 }
 
 /// For each row that was made of parts of the claimed rows, the number of the batch's row that it came from; `positions`
-/// are the batch's rows that are claimed. `None` where each row came from that in its place.
-fn came_from(parts: &[(Range<usize>, weir_kql::Made)], positions: &[u32], is_all: bool) -> Option<Vec<u32>> {
-    if let [(part, made)] = parts
-        && made.came_from.is_none()
-        && is_all
-        && part.len() == positions.len()
-    {
-        return None;
-    }
+/// are the batch's rows that are claimed.
+fn came_from(parts: &[(Range<usize>, weir_kql::Made)], positions: &[u32]) -> Vec<u32> {
     let of_part = |(part, made): &(Range<usize>, weir_kql::Made)| -> Vec<u32> {
         match &made.came_from {
             Some(rows) => rows.iter().map(|row| positions[part.start + *row as usize]).collect(),
             None => positions[part.start..part.end].to_vec(),
         }
     };
-    Some(parts.iter().flat_map(of_part).collect())
+    parts.iter().flat_map(of_part).collect()
 }
 
 /// The rows that a mapping claims, and those at which its filter fails.

@@ -145,6 +145,16 @@ async fn a_raw_batch_is_committed_with_all_of_its_rows_or_not_at_all() {
     assert_eq!(durable, 2);
 }
 
+/// The rows of a stretch that are `table`'s: every third is that of B, the others are A's.
+fn share(bench: &Bench, table: &str, offsets: Range<u64>) -> Batch {
+    let keep: Vec<bool> = offsets.clone().map(|n| n.is_multiple_of(3) == (table == "B")).collect();
+    let mut batch = stretch(bench, table, offsets);
+    let kept = batch.positions.iter().zip(&keep).filter(|(_, keep)| **keep);
+    batch.positions = kept.map(|(position, _)| *position).collect();
+    batch.rows = arrow::compute::filter_record_batch(&batch.rows, &keep.into()).expect("rows");
+    batch
+}
+
 /// What one of several writers does next.
 #[derive(Debug, Clone)]
 enum Step {
@@ -174,15 +184,8 @@ proptest! {
                 match step {
                     Step::Read(writer, count) => {
                         let (writer, at) = &mut writers[writer];
-                        // Every third record is of a table of its own.
                         for table in ["A", "B"] {
-                            let mut batch = stretch(&bench, table, *at..*at + count);
-                            let keep: Vec<bool> =
-                                (*at..*at + count).map(|n| n.is_multiple_of(3) == (table == "B")).collect();
-                            let kept = batch.positions.iter().zip(&keep).filter(|(_, keep)| **keep);
-                            batch.positions = kept.map(|(position, _)| *position).collect();
-                            batch.rows = arrow::compute::filter_record_batch(&batch.rows, &keep.into()).expect("rows");
-                            writer.send(batch).await;
+                            writer.send(share(&bench, table, *at..*at + count)).await;
                         }
                         *at += count;
                         end = end.max(*at);
@@ -207,13 +210,8 @@ proptest! {
             // One more, which reads everything: nothing is missing then, and nothing was doubled.
             let last = Writer::new(&bench);
             for table in ["A", "B"] {
-                let mut batch = stretch(&bench, table, 0..end);
-                let keep: Vec<bool> = (0..end).map(|n| n.is_multiple_of(3) == (table == "B")).collect();
-                let kept = batch.positions.iter().zip(&keep).filter(|(_, keep)| **keep);
-                batch.positions = kept.map(|(position, _)| *position).collect();
-                batch.rows = arrow::compute::filter_record_batch(&batch.rows, &keep.into()).expect("rows");
                 if end > 0 {
-                    last.send(batch).await;
+                    last.send(share(&bench, table, 0..end)).await;
                 }
             }
             last.end().await;

@@ -63,6 +63,13 @@ pub(crate) struct Shared {
     pub(crate) buffered_bytes: AtomicUsize,
 }
 
+impl Shared {
+    /// Counts rows that `table` has already.
+    fn count_skipped(&self, table: &str, rows: usize) {
+        self.metrics.skipped.with_label_values(&["lake", table]).inc_by(rows as u64);
+    }
+}
+
 /// What the sink tells a table's writer.
 pub(crate) enum Command {
     /// Write these rows.
@@ -204,15 +211,11 @@ impl TableWriter {
         let rows = match &admitted.kept {
             None => batch.rows.clone(),
             Some(kept) => {
-                self.count_skipped(batch.rows.num_rows() - admitted.keys.len());
+                self.shared.count_skipped(&self.table, batch.rows.num_rows() - admitted.keys.len());
                 filter_record_batch(&batch.rows, kept).map_err(|error| SinkError::encode(&self.table, error))?
             }
         };
         Ok((rows, admitted.keys))
-    }
-
-    fn count_skipped(&self, rows: usize) {
-        self.shared.metrics.skipped.with_label_values(&["lake", &*self.table]).inc_by(rows as u64);
     }
 
     /// Adds rows to the files.
@@ -511,7 +514,7 @@ impl Flush {
             rows = skipped,
             "another worker has committed these rows; they are not written again"
         );
-        self.shared.metrics.skipped.with_label_values(&["lake", &*self.table]).inc_by(skipped as u64);
+        self.shared.count_skipped(&self.table, skipped);
         let mut files = kept;
         files.extend(self.put_all(remade).await?);
         Ok(files)
